@@ -19,6 +19,7 @@ pub mod jars;
 pub mod kafka;
 pub mod network;
 pub mod node;
+pub mod observability;
 pub mod pki;
 pub mod postgres;
 pub mod preflight;

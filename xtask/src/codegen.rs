@@ -2,6 +2,7 @@
 //! into the services.
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use anyhow::{Context, Result};
 
@@ -10,6 +11,8 @@ use crate::environment::Paths;
 use crate::progress::{note, stage};
 
 const OUTBOX: &str = "libs/outbox/migrations";
+/// The test program of `libs/openapi`.
+const DOCUMENTS: &str = "documents";
 
 /// Rewrites every generated file. Idempotent; `git diff` shows the changes.
 pub fn codegen(paths: &Paths) -> Result<()> {
@@ -17,15 +20,21 @@ pub fn codegen(paths: &Paths) -> Result<()> {
         std::fs::copy(original(paths, &copy), paths.repo.join(&copy))?;
         note(&format!("wrote {}", copy.display()));
     }
-    stage("run the tests that write generated files", || {
-        let mut cargo = command("cargo", ["test", "--quiet", "--profile", "ci"]);
-        cargo
-            .arg(crate::workspace::ALL_PACKAGES)
-            .env("AGORA_UPDATE", "1")
-            .env("INSTA_UPDATE", "always")
-            .env("INSTA_FORCE_PASS", "1");
-        stream(cargo.current_dir(&paths.repo).env("CARGO_TARGET_DIR", &paths.target))
-    })
+    // The gateway contains the documents of the API, and its tests look at them.
+    stage("run the test that writes the documents of the API", || stream(writing(paths).args(["--test", DOCUMENTS])))?;
+    stage("run the tests that write generated files", || stream(&mut writing(paths)))
+}
+
+/// The tests of all packages, which write the files that they would compare.
+fn writing(paths: &Paths) -> Command {
+    let mut cargo = command("cargo", ["test", "--quiet", "--profile", "ci"]);
+    cargo
+        .arg(crate::workspace::ALL_PACKAGES)
+        .env("AGORA_UPDATE", "1")
+        .env("INSTA_UPDATE", "always")
+        .env("INSTA_FORCE_PASS", "1");
+    cargo.current_dir(&paths.repo).env("CARGO_TARGET_DIR", &paths.target);
+    cargo
 }
 
 /// Copies of the outbox's migrations that are out of date. Tests compare all other generated files.

@@ -12,6 +12,7 @@ const BASE: &[&str] = &[
     "agora-topology",
     "agora-chassis",
     "agora-cipher",
+    "agora-keyring",
     "agora-postgres",
     "agora-redis",
     "agora-web",
@@ -20,7 +21,7 @@ const BASE: &[&str] = &[
     "agora-outbox",
     "agora-archive",
 ];
-const TESTKIT: &[&str] = &["agora-vocab", "agora-api", "agora-events", "agora-mailbox"];
+const TESTKIT: &[&str] = &["agora-vocab", "agora-api", "agora-events", "agora-keyring", "agora-mailbox"];
 const SERVICES: &[&str] = &[
     "agora-gateway",
     "agora-user",
@@ -41,14 +42,16 @@ const EDGES: &[(&str, &[&str])] = &[
     ("agora-topology", &["agora-events"]),
     ("agora-chassis", &["agora-vocab"]),
     ("agora-cipher", &["agora-chassis", "agora-vocab"]),
+    ("agora-keyring", &["agora-vocab"]),
     ("agora-postgres", &["agora-chassis", "agora-vocab"]),
     ("agora-redis", &["agora-chassis", "agora-vocab"]),
-    ("agora-web", &["agora-chassis", "agora-redis", "agora-api", "agora-topology", "agora-vocab"]),
-    ("agora-outbound", &["agora-chassis", "agora-api", "agora-vocab"]),
+    ("agora-web", &["agora-chassis", "agora-redis", "agora-api", "agora-keyring", "agora-topology", "agora-vocab"]),
+    ("agora-outbound", &["agora-chassis", "agora-api", "agora-keyring", "agora-vocab"]),
     ("agora-kafka", &["agora-chassis", "agora-events", "agora-vocab"]),
     ("agora-outbox", &["agora-chassis", "agora-postgres", "agora-kafka", "agora-events", "agora-vocab"]),
     ("agora-archive", &["agora-chassis", "agora-kafka", "agora-events", "agora-vocab"]),
     ("agora-mailbox", &[]),
+    ("agora-openapi", &["agora-api", "agora-events", "agora-topology", "agora-vocab"]),
     ("agora-testkit", TESTKIT),
     ("agora-crd", &["agora-topology", "agora-vocab"]),
     (
@@ -59,6 +62,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "agora-events",
             "agora-vocab",
             "agora-chassis",
+            "agora-keyring",
             "agora-redis",
             "agora-postgres",
         ],
@@ -231,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn a_dependency_between_services_is_a_violation() {
+    fn de19_a_dependency_between_services_is_a_violation() {
         let workspace = Workspace {
             packages: vec![
                 package("agora-cart", &[("agora-order", None), ("agora-web", None)]),
@@ -241,6 +245,21 @@ mod tests {
             resolve: None,
         };
         assert_eq!(faults(&workspace), ["agora-cart depends on agora-order, which xtask/src/layers.rs does not allow"]);
+    }
+
+    #[test]
+    fn de19_no_source_of_the_project_breaks_the_rules_of_its_layer() {
+        let paths = crate::environment::Paths::find().unwrap();
+        let sources = crate::tidy::tracked(&paths).unwrap().into_iter();
+        let mut found = 0;
+        for path in sources.filter(|path| path.extension().is_some_and(|end| end == "rs")) {
+            let Ok(text) = std::fs::read_to_string(paths.repo.join(&path)) else { continue };
+            assert_eq!(module_faults(&path, &text), [""; 0], "{}", path.display());
+            found += usize::from(banned(&path).is_some());
+        }
+        assert!(found > 100, "{found} sources have rules");
+        assert_eq!(crate::rooms::faults(&paths).unwrap(), [""; 0]);
+        assert_eq!(faults(&Workspace::members(&paths).unwrap()), [""; 0]);
     }
 
     #[test]
@@ -279,7 +298,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pure_module_must_not_use_storage() {
+    fn de19_a_pure_module_must_not_use_storage() {
         let text =
             "//! sqlx::Error is not named here.\nuse sqlx::Error;\n#[cfg(test)]\nmod tests {\n use sqlx::x;\n}\n";
         assert_eq!(module_faults(Path::new("services/cart/src/domain.rs"), text).len(), 1);

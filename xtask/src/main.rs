@@ -14,15 +14,18 @@ mod checkout;
 mod cluster;
 mod codegen;
 mod command;
-mod duckdb;
+mod coverage;
 mod durations;
 mod environment;
+mod go_module;
 mod image;
 mod layers;
 mod licences;
 mod progress;
+mod pypi;
 mod rooms;
 mod rows;
+mod scan;
 mod status;
 mod target;
 mod test;
@@ -71,9 +74,17 @@ enum Verb {
     },
     /// Check formatting, lints, dependency rules, source rules, licences and generated files
     Check,
+    /// Print the share of lines that the tests execute, by crate
+    ///
+    /// Requires cargo-llvm-cov, which compiles the workspace once more, with instrumented code.
+    Coverage(coverage::Options),
+    /// Scan the rendered Kubernetes objects and the Dockerfile with kubeconform, kube-score and checkov
+    ///
+    /// Fails on a finding that xtask/data/accepted-findings.yaml does not accept, and on an entry there that accepts nothing.
+    Scan,
     /// Print the capabilities of docs/CAPABILITIES.md that have no test
     Rows(rows::Options),
-    /// Regenerate all generated files: CRD, chart copy, snapshots, samples, migration copies
+    /// Regenerate all generated files: CRD, chart copy, documents of the API, snapshots, samples, migration copies
     Codegen,
     /// Build both container images, and load them into the local cluster if it runs
     Image {
@@ -113,8 +124,8 @@ fn main() -> ExitCode {
 impl Verb {
     /// Whether the command compiles the project with Cargo.
     const fn compiles(&self) -> bool {
-        use Verb::{Attack, Bench, Check, Codegen, Image, Test, Up};
-        matches!(self, Up(_) | Test { .. } | Check | Codegen | Image { .. } | Bench(_) | Attack(_))
+        use Verb::{Attack, Bench, Check, Codegen, Coverage, Image, Test, Up};
+        matches!(self, Up(_) | Test { .. } | Check | Coverage(_) | Codegen | Image { .. } | Bench(_) | Attack(_))
     }
 }
 
@@ -131,6 +142,8 @@ fn perform() -> Result<()> {
         Verb::Fault(options) => cluster::fault::fault(&paths, &options),
         Verb::Test { stages } => test::test(&paths, &stages),
         Verb::Check => check::check(&paths, true),
+        Verb::Coverage(options) => coverage::coverage(&paths, options),
+        Verb::Scan => scan::scan(&paths),
         Verb::Rows(options) => rows::rows(&paths, &options),
         Verb::Codegen => codegen::codegen(&paths),
         Verb::Image { profile, stage: Some(folder) } => image::stage_into(&paths, profile, &folder),

@@ -52,7 +52,14 @@ const LAYOUTS: &[Layout] = &[
     },
     Layout {
         sources: "services/gateway/src",
-        rooms: &[("config", &[]), ("clients", &[]), ("http", &["config", "clients"])],
+        rooms: &[
+            ("config", &[]),
+            ("clients", &[]),
+            ("graphql", &["config", "clients", "limits"]),
+            ("limits", &[]),
+            ("push", &[]),
+            ("http", &["config", "clients", "graphql", "limits", "push"]),
+        ],
         closed: true,
     },
     service("services/user/src"),
@@ -65,7 +72,15 @@ const LAYOUTS: &[Layout] = &[
     service("services/recommendation/src"),
 ];
 /// Calls that start a task which nothing starts again after it failed.
-const UNSUPERVISED: [&str; 2] = [".spawn(", ".track("];
+const UNSUPERVISED: [&str; 2] = [SPAWN, TRACK];
+const SPAWN: &str = ".spawn(";
+const TRACK: &str = ".track(";
+/// Files that track tasks of one connection or one request, which nothing could start again: the socket or the client is gone.
+const OF_ONE_CLIENT: [&str; 3] = [
+    "services/gateway/src/graphql/loaders.rs",
+    "services/gateway/src/http/graphql.rs",
+    "services/gateway/src/http/streams.rs",
+];
 /// Files that only declare and start the modules.
 const ROOTS: [&str; 2] = ["lib", "main"];
 
@@ -159,11 +174,12 @@ impl Layout {
     }
 }
 
-/// Lines before the unit tests that start a task without supervision.
+/// Lines before the unit tests that start a task without supervision, except those of one client.
 fn unsupervised(file: &str, text: &str) -> Vec<String> {
     let lines = text.lines().take_while(|line| !line.starts_with("mod tests"));
     let code = lines.map(|line| line.split("//").next().unwrap_or_default()).enumerate();
-    let found = code.filter(|(_, line)| UNSUPERVISED.iter().any(|call| line.contains(call)));
+    let is_allowed = |call: &str| call == TRACK && OF_ONE_CLIENT.contains(&file);
+    let found = code.filter(|(_, line)| UNSUPERVISED.iter().any(|call| line.contains(call) && !is_allowed(call)));
     found.map(|(number, _)| format!("{file}:{}: start the task with `Process::supervise`", number + 1)).collect()
 }
 
@@ -268,9 +284,9 @@ fn circle(graph: &Graph, start: &Vec<String>) -> Option<Vec<Vec<String>>> {
 
 #[cfg(test)]
 mod tests {
-    use std::path::PathBuf;
+    use std::path::{Path, PathBuf};
 
-    use super::{LAYOUTS, Layout, service};
+    use super::{LAYOUTS, Layout, OF_ONE_CLIENT, TRACK, service};
 
     fn faults_in(layout: &Layout, files: &[(&str, &str)]) -> Vec<String> {
         let owned: Vec<_> = files.iter().map(|(path, text)| (PathBuf::from(path), (*text).to_owned())).collect();
@@ -282,7 +298,7 @@ mod tests {
     }
 
     #[test]
-    fn a_service_has_only_the_modules_of_the_shape_and_its_rules_know_no_store() {
+    fn de19_a_service_has_only_the_modules_of_the_shape_and_its_rules_know_no_store() {
         let shape = service("services/cart/src");
         let (store, rules) = (("postgres.rs", "//! Store.\n"), ("domain/line.rs", "//! Lines.\n"));
         let service = ("service.rs", "//! Use cases.\nuse crate::{domain, ports::Carts};\n");
@@ -307,6 +323,21 @@ mod tests {
         let expected = "services/payment/src/lib.rs:4: start the task with `Process::supervise`";
         assert_eq!(faults_in(&shape, &[("lib.rs", spawned.as_str())]), [expected]);
         assert_eq!(faults_in(&shape, &[("worker.rs", "//! Work.\nprocess.track(run());\n")]).len(), 1);
+    }
+
+    #[test]
+    fn a_task_of_one_connection_is_tracked_and_no_other_one_of_the_gateway() {
+        let gateway = LAYOUTS.iter().find(|layout| layout.sources == "services/gateway/src").unwrap();
+        let tracked = "//! Streams.\nprocess.track(serve(socket));\n";
+        assert_eq!(faults_in(gateway, &[("http/streams.rs", tracked)]), [""; 0]);
+        assert_eq!(faults_in(gateway, &[("push/hub.rs", tracked)]).len(), 1);
+        let spawned = "//! Streams.\nprocess.spawn(\"stream\", serve(socket));\n";
+        assert_eq!(faults_in(gateway, &[("http/streams.rs", spawned)]).len(), 1);
+        // An exception that is not needed any more would hide a fault.
+        let folder = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
+        for file in OF_ONE_CLIENT {
+            assert!(std::fs::read_to_string(folder.join(file)).unwrap().contains(TRACK), "{file}");
+        }
     }
 
     #[test]

@@ -18,7 +18,7 @@ use crate::image::{self, Images, Profile};
 use crate::progress::{note, stage};
 use crate::target::Target;
 use crate::workspace::{self, Workspace};
-use crate::{check, duckdb, up};
+use crate::{check, pypi, up};
 use programs::{Job, Program};
 
 const CARGO_TEST: [&str; 6] = ["cargo", "test", "--quiet", "--no-fail-fast", "--profile", "ci"];
@@ -58,7 +58,7 @@ pub enum Stage {
 }
 
 /// Test programs that begin before others, so that none of them runs alone in the end.
-const LONGEST: [&str; 5] = ["crash", "data", "outbox", "whole_shop", "catalog"];
+const LONGEST: [&str; 6] = ["crash", "data", "outbox", "whole_shop", "attacks", "catalog"];
 /// The feature that enables the tests on a cluster.
 const CLUSTER_FEATURE: &str = "agora-e2e/cluster-tests";
 /// The test program that needs a cluster.
@@ -108,6 +108,7 @@ fn perform(paths: &Paths, stage: Stage, with_database: bool, durations: &mut Dur
 fn fetch(paths: &Paths) {
     let _ = jars::fetch(paths);
     let _ = tools::fetch_sources(paths);
+    let _ = cluster::observability::fetch_sources(paths);
 }
 
 fn unit(paths: &Paths) -> Result<()> {
@@ -252,7 +253,8 @@ pub fn environment(paths: &Paths) -> Result<Vec<(&'static str, String)>> {
         ("AGORA_PG15_BIN", jars::ensure_postgres_15(paths)?.display().to_string()),
         ("AGORA_KAFKA_LIB", jars.kafka.display().to_string()),
         ("AGORA_REDIS_SERVER", redis.display().to_string()),
-        ("AGORA_DUCKDB", duckdb::ensure(paths)?.display().to_string()),
+        ("AGORA_DUCKDB", pypi::DUCKDB.ensure(paths)?.display().to_string()),
+        ("AGORA_PROMETHEUS", cluster::observability::prometheus(paths)?.display().to_string()),
     ])
 }
 

@@ -9,7 +9,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
-use crate::cluster::{self, jars, postgres};
+use crate::cluster::{self, jars, observability, postgres};
 use crate::command::{command, feed, output, run, succeeds, until};
 use crate::environment::Paths;
 use crate::image::{self, Images, Profile};
@@ -37,6 +37,9 @@ pub struct Options {
     /// Start only the cluster and its data services, without operator and marketplace
     #[arg(long, conflicts_with_all = ["context", "release"])]
     only_cluster: bool,
+    /// Also start a Prometheus that scrapes the marketplace, and a collector that its traces and metrics are sent to
+    #[arg(long, conflicts_with_all = ["context", "only_cluster"])]
+    observability: bool,
 }
 
 /// Login of the shop's first admin.
@@ -61,9 +64,17 @@ pub fn up(paths: &Paths, options: &Options) -> Result<()> {
     }
     let profile = if options.release { Profile::Release } else { Profile::Ci };
     let images = stage("build and load images", || load_images(paths, &target, profile))?;
-    stage("create the marketplace", || marketplace(paths, &target, &images))?;
+    if options.observability {
+        stage("start Prometheus and a collector", || observability::start(paths))?;
+    }
+    stage("create the marketplace", || marketplace(paths, &target, &images, options.observability))?;
     let bought = stage("place a test order", || shop(paths, &target, profile))?;
-    report(paths, &target, &bought, started.elapsed())
+    report(paths, &target, &bought, started.elapsed())?;
+    if options.observability {
+        println!("metrics   {}", observability::PROMETHEUS);
+        println!("traces    {}", paths.log("collector").display());
+    }
+    Ok(())
 }
 
 /// Creates namespaces, data services and the Secret that the sample references. Idempotent.
@@ -128,11 +139,14 @@ fn load_images(paths: &Paths, target: &Target, profile: Profile) -> Result<Image
     Ok(images)
 }
 
-fn marketplace(paths: &Paths, target: &Target, images: &Images) -> Result<()> {
+fn marketplace(paths: &Paths, target: &Target, images: &Images, observed: bool) -> Result<()> {
     prerequisites(paths, target)?;
     step("install the operator with Helm", || operator(paths, target, images, "agora-system", NAMESPACE))?;
     let sample = std::fs::read_to_string(paths.repo.join(SAMPLE)).with_context(|| format!("reading {SAMPLE}"))?;
-    let object = with_mailbox(with_release(&sample, &images.tag)?);
+    let mut object = with_mailbox(with_release(&sample, &images.tag)?);
+    if observed {
+        object["spec"]["observability"] = json!({"otlpEndpoint": observability::COLLECTOR, "sampledPercent": 100});
+    }
     step("deploy the mailbox", || mailbox(paths, target, images))?;
     step(&format!("apply {SAMPLE}"), || apply(target, &object))?;
     step("create the NodePort of the gateway", || {

@@ -30,7 +30,7 @@ fn every_file_names_the_same_rust_version() {
 
 #[test]
 fn ci_and_documents_name_the_versions_that_xtask_checks() {
-    let go = value("xtask/tools/go.mod", "\ngo ", &['\n']);
+    let go = value("xtask/tools-observability/go.mod", "\ngo ", &['\n']);
     let java = value("xtask/src/cluster/versions.rs", "JAVA_MIN: &str = \"", &['"']);
     let gib = |name: &str| value("xtask/src/cluster/preflight.rs", &format!("{name}: u64 = "), &[' ']);
     let minor = go.rsplit_once('.').expect("three numbers").0;

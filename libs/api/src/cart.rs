@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::catalog::Line;
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct AddItem {
     pub product_id: ProductId,
@@ -19,6 +20,7 @@ pub struct AddItem {
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ChangeItem {
     /// Units from now on.
@@ -27,6 +29,7 @@ pub struct ChangeItem {
 
 /// The answer of `POST /guest-carts`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct GuestCart {
     /// Proves that the cart is the guest's, in the header `X-Cart-Token`. Only a repetition with the same `Idempotency-Key`
@@ -38,6 +41,7 @@ pub struct GuestCart {
 
 /// `POST /cart/merge`: adds the lines of a guest's cart to the user's.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct MergeCart {
     /// The token of the guest's cart, which is gone afterwards.
@@ -46,6 +50,7 @@ pub struct MergeCart {
 
 /// A cart as its owner sees it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Cart {
     pub id: CartId,
@@ -62,6 +67,7 @@ pub struct Cart {
 
 /// A line that is no longer part of a cart.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct RemovedItem {
     pub product_id: ProductId,
@@ -80,6 +86,7 @@ pub struct RemovedItem {
 
 /// A line of a cart.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = CartItem))]
 #[serde(rename_all = "camelCase")]
 pub struct Item {
     pub id: LineId,
@@ -103,6 +110,7 @@ pub struct Item {
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct BeginCheckout {
     /// The order to which the lines move.
@@ -113,6 +121,7 @@ pub struct BeginCheckout {
 
 /// The part of a cart that an order received.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Checkout {
     pub cart_id: CartId,
@@ -122,6 +131,7 @@ pub struct Checkout {
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct CancelCheckout {
     /// The order of the checkout.
@@ -130,6 +140,7 @@ pub struct CancelCheckout {
 
 /// `cancelled`, or `completed` for a placed order.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct CheckoutState {
     /// The state after the command.

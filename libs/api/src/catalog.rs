@@ -1,6 +1,8 @@
 //! Bodies of the catalog: products, stock, and the internal commands by which carts and orders quote and hold.
 
+mod changes;
 mod imports;
+mod queries;
 pub mod routes;
 mod terms;
 mod variants;
@@ -11,12 +13,15 @@ use agora_vocab::{Money, OrderId, ProductId, ReturnId, SellerId, WarehouseId};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
+pub use changes::{ChangePrice, ChangeProduct, ChangeTranslation, ChangeVariant, ChangeWarehouse};
 pub use imports::{Import, ImportFault, ProductLine};
+pub use queries::{AfterQuery, CurrencyQuery, ImportQuery, ProductExportQuery, ProductsQuery};
 pub use terms::{ChangeTerm, Expanded, ListedProduct, NewTerm, NewWarehouse, Term, Warehouse};
 pub use variants::{NewVariant, Variant};
 
 /// A product as clients see it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Product {
     pub id: ProductId,
@@ -53,6 +58,7 @@ pub struct Product {
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct NewProduct {
     /// 1 to 200 characters.
@@ -77,7 +83,7 @@ pub struct NewProduct {
     /// The supplier's name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub supplier: Option<String>,
-    /// An http or https address.
+    /// An http or https address, or a path like `/chairs/oak.png` below the address of the shop's files, with which it is shown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image_url: Option<String>,
     /// By language, a BCP 47 tag such as `de`; at most 20.
@@ -90,6 +96,7 @@ pub struct NewProduct {
 
 /// A product's name and description in a language.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Translation {
     /// 1 to 200 characters.
@@ -101,6 +108,7 @@ pub struct Translation {
 
 /// `PUT /products/{id}/inventory`: exactly one of `quantity` and `delta`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct SetInventory {
     /// Units on hand from now on.
@@ -119,6 +127,7 @@ pub struct SetInventory {
 
 /// `POST /products/stock`, at most 100 ids.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct StockRequest {
     pub ids: Vec<ProductId>,
@@ -126,6 +135,7 @@ pub struct StockRequest {
 
 /// Stock of one product.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct StockLevel {
     pub product_id: ProductId,
@@ -135,6 +145,7 @@ pub struct StockLevel {
 
 /// A product and how many: the line of a quote or hold.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Line {
     pub product_id: ProductId,
@@ -147,6 +158,7 @@ pub struct Line {
 
 /// Internal `POST /internal/v1/quote`: what these products cost now. Unknown ones are named in `unknown`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct QuoteRequest {
     /// At most 100 products.
@@ -155,6 +167,7 @@ pub struct QuoteRequest {
 
 /// The answer to a quote.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Quote {
     /// The products that exist.
@@ -168,6 +181,7 @@ pub struct Quote {
 
 /// Stock of one variant of a product.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct VariantStock {
     pub product_id: ProductId,
@@ -182,6 +196,7 @@ pub struct VariantStock {
 
 /// A line of internal `GET /internal/v1/products/export`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ExportedProduct {
     pub product: Product,
@@ -191,6 +206,7 @@ pub struct ExportedProduct {
 
 /// A stock row.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ExportedStock {
     /// The variant; empty for a product without variants.
@@ -204,6 +220,7 @@ pub struct ExportedStock {
 
 /// Internal `POST /internal/v1/reserve`: all lines or none.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Reserve {
     /// The order that holds.
@@ -218,6 +235,7 @@ pub struct Reserve {
 
 /// The answer to a hold that succeeded.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Reserved {
     /// The order that holds.
@@ -230,6 +248,7 @@ pub struct Reserved {
 
 /// Internal `POST /internal/v1/commit` and `/internal/v1/release`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Hold {
     /// The order that holds.
@@ -239,6 +258,7 @@ pub struct Hold {
 
 /// Internal `POST /internal/v1/take-back`: units of a committed hold that customers sent back go into stock.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct TakeBack {
     /// The order that holds.
@@ -251,6 +271,7 @@ pub struct TakeBack {
 
 /// The answer to `take-back`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct TakenBack {
     /// Units that went into stock with this return.
@@ -259,6 +280,7 @@ pub struct TakenBack {
 
 /// What `commit` or `release` found: `committed`, `released`, `expired`, or `tombstone` for an undo that came first.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct HoldState {
     /// The state of the hold now.

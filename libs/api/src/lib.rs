@@ -4,8 +4,13 @@
 
 pub mod cart;
 pub mod catalog;
+mod content;
+pub mod gateway;
 pub mod notification;
+#[cfg(feature = "openapi")]
+pub mod operation;
 pub mod order;
+mod parameters;
 pub mod payment;
 mod problem;
 pub mod recommendation;
@@ -13,10 +18,15 @@ mod route;
 pub mod search;
 pub mod user;
 
-pub use problem::{Detail, Problem};
+pub use content::{EventStream, Gif, Html, HtmlOrText, IfAny, JsonLines, JsonObject, Lines, Svg, Yaml};
+pub use parameters::{
+    CartToken, Commanded, CursorQuery, IdempotencyKey, IfMatch, IfNoneMatch, LastEventId, LimitQuery, Localized,
+    ProviderSignature, RequiredIdempotencyKey,
+};
+pub use problem::{CODES, Detail, Problem};
 pub use route::{
-    BODY_BYTES_MAX, IMPORT_BODY_BYTES_MAX, Method, OPEN_BODY_BYTES_MAX, PRODUCT_BODY_BYTES_MAX, Policy, Route,
-    WEBHOOK_BODY_BYTES_MAX, WHOLE_BODY_BYTES_MAX,
+    BODY_BYTES_MAX, IMPORT_BODY_BYTES_MAX, Method, OPEN_BODY_BYTES_MAX, ORDER_READERS, PAYMENT_READERS,
+    PRODUCT_BODY_BYTES_MAX, Policy, Route, RouteClass, WEBHOOK_BODY_BYTES_MAX, WHOLE_BODY_BYTES_MAX,
 };
 
 use serde::{Deserialize, Serialize};
@@ -34,6 +44,18 @@ pub fn public_routes() -> impl Iterator<Item = Route> {
         recommendation::routes::PUBLIC,
     ];
     services.into_iter().flatten().copied()
+}
+
+/// The internal routes of every service that has some, with its name.
+pub fn internal_routes() -> impl Iterator<Item = (&'static str, Route)> {
+    let services = [
+        ("user", user::routes::INTERNAL),
+        ("catalog", catalog::routes::INTERNAL),
+        ("cart", cart::routes::INTERNAL),
+        ("order", order::routes::INTERNAL),
+        ("payment", payment::routes::INTERNAL),
+    ];
+    services.into_iter().flat_map(|(service, routes)| routes.iter().map(move |route| (service, *route)))
 }
 
 /// A page of a list.

@@ -1,5 +1,6 @@
 //! Bodies of notifications, and of the messages and mails that were given up.
 
+mod queries;
 pub mod routes;
 mod webhooks;
 
@@ -9,12 +10,14 @@ use serde_json::{Map, Value};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+pub use queries::{DeliveriesQuery, LettersQuery, NotificationsQuery, PreviewQuery};
 pub use webhooks::{
     ChangeWebhook, NewWebhook, Redrive, Redriven, Webhook, WebhookDelivery, WebhookDisabled, WebhookWithSecret,
 };
 
 /// A notification as its user and admins see it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Notification {
     pub id: NotificationId,
@@ -52,6 +55,7 @@ pub struct Notification {
 
 /// `POST /admin/notifications`
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct NewNotification {
     pub user_id: UserId,
@@ -72,6 +76,7 @@ pub struct NewNotification {
 
 /// `PATCH /notifications/read`: without members, all of the user's notifications.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct MarkRead {
     /// Only those of this priority.
@@ -84,6 +89,7 @@ pub struct MarkRead {
 
 /// How many notifications were unread and are read now.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct MarkedRead {
     pub updated_count: u64,
@@ -91,6 +97,7 @@ pub struct MarkedRead {
 
 /// A message that a service could not handle, or a mail that could not be sent.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct DeadLetter {
     pub id: Uuid,
@@ -124,6 +131,7 @@ pub struct DeadLetter {
 
 /// Where a message was read.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Origin {
     pub topic: String,
@@ -136,6 +144,7 @@ pub struct Origin {
 
 /// `POST /admin/dead-letters/{id}/replay` and `…/discard`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Decision {
     /// Why: 1 to 500 characters, kept with the letter.

@@ -1,6 +1,7 @@
 //! Bodies of orders, and the internal commands by which payments begin and report.
 
 mod coupons;
+mod queries;
 mod reports;
 mod returns;
 pub mod routes;
@@ -12,17 +13,19 @@ use agora_vocab::{AddressId, CommandId, Money, OrderId, PaymentId, ProductId, Se
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
-pub use coupons::{Coupon, NewCoupon};
+pub use coupons::{ChangeCoupon, Coupon, Moment, NewCoupon};
+pub use queries::{AllOrdersQuery, OrdersQuery};
 pub use reports::{LatestOrders, ReportedOrder, ReportedUser, TopProduct, TopProducts};
 pub use returns::{NewReturn, ReceiveReturn, Return};
 pub use shipments::{NewShipment, Shipment, ShippedItem};
-pub use shipping_methods::{NewShippingMethod, ShippingMethod};
-pub use tax_rules::{NewTaxRule, ShippingTax, Tax, TaxRule};
+pub use shipping_methods::{ChangeShippingMethod, NewShippingMethod, ShippingMethod};
+pub use tax_rules::{ChangeTaxRule, NewTaxRule, ShippingTax, Tax, TaxRule};
 
 use crate::user::PostalAddress;
 
 /// `POST /orders`: without `items`, of the cart.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct NewOrder {
     /// What to order; the cart's content if absent.
@@ -50,6 +53,7 @@ pub struct NewOrder {
 
 /// A line of a new order. A price from the client would be ignored, so it is refused.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct NewItem {
     pub product_id: ProductId,
@@ -61,6 +65,7 @@ pub struct NewItem {
 
 /// How to pay.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct PayWith {
     pub method: String,
@@ -77,6 +82,7 @@ impl std::fmt::Debug for PayWith {
 
 /// An order as its owner and admins see it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Order {
     pub id: OrderId,
@@ -136,6 +142,7 @@ pub struct Order {
 
 /// A line of an order, frozen when it was made.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = OrderItem))]
 #[serde(rename_all = "camelCase")]
 pub struct Item {
     pub product_id: ProductId,
@@ -166,6 +173,7 @@ pub struct Item {
 
 /// `PATCH /orders/{id}`: `processing`, `shipped`, `completed` or `cancelled`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ChangeStatus {
     /// The new state.
@@ -174,6 +182,7 @@ pub struct ChangeStatus {
 
 /// Internal `POST /internal/v1/orders/{id}/begin-payment`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct BeginPayment {
     /// The payment that begins.
@@ -186,6 +195,7 @@ pub struct BeginPayment {
 
 /// What there is to pay.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct PaymentDue {
     /// The order's total.
@@ -194,6 +204,7 @@ pub struct PaymentDue {
 
 /// Internal `POST /internal/v1/orders/{id}/payment-result`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct PaymentResult {
     pub payment_id: PaymentId,
@@ -205,6 +216,7 @@ pub struct PaymentResult {
 
 /// The order's state after a payment's result.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct OrderState {
     pub status: String,

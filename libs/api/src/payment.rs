@@ -6,7 +6,24 @@ use agora_vocab::{Money, OrderId, PaymentId, RefundId, UserId};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
+/// `GET /payments?orderId=&limit=&cursor=`
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::IntoParams), into_params(parameter_in = Query))]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct PaymentsQuery {
+    /// Only payments of this order.
+    #[serde(alias = "order_id")]
+    #[cfg_attr(feature = "openapi", param(value_type = Option<uuid::Uuid>))]
+    pub order_id: Option<OrderId>,
+    /// How many items, 1 to 100; 20 if absent.
+    #[cfg_attr(feature = "openapi", param(value_type = Option<u32>))]
+    pub limit: Option<String>,
+    /// `nextCursor` of the page before.
+    pub cursor: Option<String>,
+}
+
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct NewPayment {
     /// The order to pay.
@@ -32,6 +49,7 @@ impl std::fmt::Debug for NewPayment {
 
 /// A payment as its payer and admins see it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Payment {
     pub id: PaymentId,
@@ -73,6 +91,7 @@ pub struct Payment {
 
 /// What a payer must do before the payment can go on, for example 3-D Secure. Afterwards `POST /payments/{id}/confirm`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct NextAction {
     /// `redirect`, or the provider's own name of the action.
@@ -84,6 +103,7 @@ pub struct NextAction {
 
 /// `POST /payments/challenges/{reference}`: the answer of the payer's bank, only with the simulated provider.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ChallengeAnswer {
     pub approve: bool,
@@ -91,6 +111,7 @@ pub struct ChallengeAnswer {
 
 /// `POST /payments/{id}/capture`: without `amount`, the whole authorised amount; the rest is released.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Capture {
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -99,6 +120,7 @@ pub struct Capture {
 
 /// An entry of a payment's log.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct LogEntry {
     #[serde(with = "time::serde::rfc3339")]
@@ -114,6 +136,7 @@ pub struct LogEntry {
 
 /// A difference between the ledger and the provider.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Difference {
     /// `missing_here`, `missing_there` or `amount_differs`.
@@ -133,12 +156,14 @@ pub struct Difference {
 
 /// The answer to a message of the provider.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Received {
     pub received: bool,
 }
 
 /// `POST /payments/refund`: one of `payment_id` and `order_id`; without `amount`, all that is left.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct NewRefund {
     /// The payment to give back.
@@ -152,6 +177,7 @@ pub struct NewRefund {
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Refund {
     pub id: RefundId,
@@ -171,6 +197,7 @@ pub struct Refund {
 
 /// Internal `POST /internal/v1/pay`: repeated with the same payment id.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Pay {
     pub payment_id: PaymentId,
@@ -193,6 +220,7 @@ impl std::fmt::Debug for Pay {
 /// Internal `POST /internal/v1/settle` (asks for the final state; an unknown id is written as `voided`) and
 /// `POST /internal/v1/void`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct PaymentRef {
     pub payment_id: PaymentId,
@@ -204,6 +232,7 @@ pub struct PaymentRef {
 
 /// Internal `POST /internal/v1/refund`: what is left of the payment goes back.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct RefundOrder {
     /// The payment to give back.
@@ -214,6 +243,7 @@ pub struct RefundOrder {
 
 /// Internal `POST /internal/v1/refund-part`: an amount of the payment goes back, or what is left if that is less.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct RefundPart {
     pub payment_id: PaymentId,
@@ -226,6 +256,7 @@ pub struct RefundPart {
 
 /// The answer to `refund-part`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct RefundState {
     pub refund_id: RefundId,
@@ -235,6 +266,7 @@ pub struct RefundState {
 
 /// The answer to `pay`, `settle`, `void` and `refund`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct PaymentState {
     pub payment_id: PaymentId,

@@ -8,6 +8,7 @@ use time::OffsetDateTime;
 
 /// A product recommended to the user.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Recommendation {
     pub product_id: ProductId,
@@ -22,6 +23,7 @@ pub struct Recommendation {
 
 /// Votes of all users on a product.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct FeedbackStats {
     pub positive_count: i64,
@@ -30,6 +32,7 @@ pub struct FeedbackStats {
 
 /// Why a product is recommended.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Reason {
     /// `boughtTogether`: others bought it with a product of the user. `category`: the user bought from its category.
@@ -48,6 +51,7 @@ pub struct Reason {
 
 /// A vote on a product.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Feedback {
     pub product_id: ProductId,
@@ -56,6 +60,7 @@ pub struct Feedback {
 
 /// A vote that is counted: the only one of its user on the product.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct CountedFeedback {
     pub product_id: ProductId,
@@ -66,6 +71,7 @@ pub struct CountedFeedback {
 
 /// The recomputation of everybody's recommendations.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Recomputation {
     /// `running`, `requested` or `scheduled`.

@@ -1,5 +1,6 @@
 //! Bodies of the search: results with the values of filters, completions, and the state of the index.
 
+mod queries;
 pub mod routes;
 
 use agora_vocab::ProductId;
@@ -8,8 +9,11 @@ use time::OffsetDateTime;
 
 use crate::catalog::Product;
 
+pub use queries::{CompleteQuery, SearchQuery, SearchedProductsQuery};
+
 /// One page of what a search finds.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct SearchResult {
     /// The products, in the requested order.
@@ -32,6 +36,7 @@ pub struct SearchResult {
 
 /// Values of the filters, each with the number of products that it would find with the other filters as they are.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Facets {
     /// The 50 most frequent categories.
@@ -46,6 +51,7 @@ pub struct Facets {
 
 /// A value of a filter.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct FacetValue {
     pub value: String,
@@ -55,6 +61,7 @@ pub struct FacetValue {
 
 /// A range of prices.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct PriceRange {
     /// The currency of the prices.
@@ -70,6 +77,7 @@ pub struct PriceRange {
 
 /// What a text that is being typed may become.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Suggestion {
     pub text: String,
@@ -82,6 +90,7 @@ pub struct Suggestion {
 
 /// How far the newest generation of the index is built.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Progress {
     /// Its number, from 1.

@@ -1,12 +1,16 @@
 //! Bodies of the user service: accounts, sessions, addresses.
 
+mod addresses;
 pub mod routes;
 
-use agora_vocab::{AddressId, AddressText, Role, SessionId, UserId};
+use agora_vocab::{Role, SessionId, UserId};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
+pub use addresses::{Address, PostalAddress};
+
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Register {
     /// An e-mail address, unique in the shop.
@@ -33,6 +37,7 @@ pub struct Register {
 
 /// Which mails a user wants, besides those that concern orders, payments and the security of the account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Preferences {
     /// Sales and newsletters.
@@ -44,6 +49,7 @@ pub struct Preferences {
 
 /// `PUT /users/{id}/preferences`: what is absent stays as it is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct UpdatePreferences {
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -54,16 +60,63 @@ pub struct UpdatePreferences {
     pub recommendations: Option<bool>,
 }
 
+/// `GET /admin/users?status=&limit=&cursor=` or `GET /admin/users?ids=`
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::IntoParams), into_params(parameter_in = Query))]
+#[serde(deny_unknown_fields)]
+pub struct UsersQuery {
+    /// Ids with commas between: exactly these users, without those that do not exist.
+    pub ids: Option<String>,
+    /// `active` or `blocked`.
+    pub status: Option<String>,
+    /// How many items, 1 to 100; 20 if absent.
+    #[cfg_attr(feature = "openapi", param(value_type = Option<u32>))]
+    pub limit: Option<String>,
+    /// `nextCursor` of the page before.
+    pub cursor: Option<String>,
+}
+
 /// Body of `PUT /admin/users/{id}/status`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct SetStatus {
     /// `active` or `blocked`.
     pub status: String,
 }
 
+/// Answer of `POST /auth/staff/logins`.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct StaffLogin {
+    /// Where the browser has to go.
+    pub authorization_url: String,
+    /// What the provider sends back with the browser. The client keeps it, and goes on only if it is the same.
+    pub state: String,
+}
+
+/// Body of `POST /auth/staff/sessions`: what the browser brought back.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct EndStaffLogin {
+    pub state: String,
+    pub code: String,
+}
+
+/// Body of `PUT /admin/users/{id}/roles`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct SetRoles {
+    /// All roles that the user has from then on.
+    pub roles: Vec<String>,
+}
+
 /// Body of `POST /users/me/password`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ChangePassword {
     pub current_password: String,
@@ -73,6 +126,7 @@ pub struct ChangePassword {
 
 /// `POST /auth/password-reset`: a mail is sent if an account has the address.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct RequestPasswordReset {
     pub email: String,
@@ -80,6 +134,7 @@ pub struct RequestPasswordReset {
 
 /// Body of `POST /auth/password-reset/confirm`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ResetPassword {
     /// The token in the mail's link, valid once and for 15 minutes.
@@ -90,6 +145,7 @@ pub struct ResetPassword {
 
 /// `POST /users/me/email`: a mail with a link goes to the new address, and a notice to the present one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ChangeEmail {
     pub new_email: String,
@@ -99,6 +155,7 @@ pub struct ChangeEmail {
 
 /// Body of `POST /auth/email-confirmation`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ConfirmEmail {
     /// The token in the mail's link, valid once and for an hour.
@@ -107,6 +164,7 @@ pub struct ConfirmEmail {
 
 /// Body of `POST /users/me/export` and `DELETE /users/me`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct PresentPassword {
     pub password: String,
@@ -114,6 +172,7 @@ pub struct PresentPassword {
 
 /// The answer of `POST /users/me/export`: everything that the user service stores about the user but hashes and tokens.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct AccountExport {
     #[serde(with = "time::serde::rfc3339")]
@@ -137,6 +196,7 @@ pub struct AccountExport {
 
 /// A session in an export.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ExportedSession {
     #[serde(flatten)]
@@ -149,6 +209,7 @@ pub struct ExportedSession {
 
 /// A change of the e-mail address in an export.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct RequestedEmailChange {
     pub new_email: String,
@@ -160,6 +221,7 @@ pub struct RequestedEmailChange {
 
 /// A request to set a new password in an export.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct RequestedReset {
     #[serde(with = "time::serde::rfc3339")]
@@ -172,6 +234,7 @@ pub struct RequestedReset {
 
 /// A session of the user that has not ended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Session {
     pub id: SessionId,
@@ -194,6 +257,7 @@ pub struct Session {
 
 /// `PUT /users/{id}`: what is absent stays as it is.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct UpdateProfile {
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -213,6 +277,7 @@ pub struct UpdateProfile {
 
 /// A user as the user and admins see it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct User {
     pub id: UserId,
@@ -232,9 +297,13 @@ pub struct User {
     /// Time of registration.
     #[serde(with = "time::serde::rfc3339")]
     pub created_at: OffsetDateTime,
+    /// Time of the last change of the account.
+    #[serde(with = "time::serde::rfc3339")]
+    pub updated_at: OffsetDateTime,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Login {
     /// The e-mail address.
@@ -244,6 +313,7 @@ pub struct Login {
 
 /// `POST /auth/refresh` and `POST /auth/logout`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Refresh {
     /// The refresh token of the last answer; each is good for one use.
@@ -252,6 +322,7 @@ pub struct Refresh {
 
 /// The answer to a login or refresh.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Tokens {
     /// Goes into `Authorization: Bearer`.
@@ -269,6 +340,7 @@ pub struct Tokens {
 
 /// The answer of `GET /auth/validate`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Validated {
     pub id: UserId,
@@ -281,45 +353,16 @@ pub struct Validated {
     pub exp: i64,
 }
 
-/// An address as it is written on a parcel.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct PostalAddress {
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub recipient: Option<String>,
-    /// Street and number.
-    pub street: String,
-    pub city: String,
-    /// State or region, where addresses have one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub state: Option<String>,
-    /// Postal code, where addresses have one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub postal_code: Option<String>,
-    /// ISO 3166-1 code of two letters.
-    pub country: String,
-}
-
-/// An entry of the address book.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Address {
-    pub id: AddressId,
-    /// What is on the parcel.
-    #[serde(flatten)]
-    pub address: PostalAddress,
-}
-
-impl From<PostalAddress> for AddressText {
-    fn from(address: PostalAddress) -> Self {
-        let PostalAddress { recipient, street, city, state, postal_code, country } = address;
-        Self { recipient, street, city, state, postal_code, country }
+/// Not the state, which ends a login.
+impl std::fmt::Debug for StaffLogin {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("StaffLogin").finish_non_exhaustive()
     }
 }
 
-impl From<agora_vocab::Address> for PostalAddress {
-    fn from(address: agora_vocab::Address) -> Self {
-        let agora_vocab::Address { recipient, street, city, state, postal_code, country } = address;
-        Self { recipient, street, city, state, postal_code, country: country.as_str().to_owned() }
+/// Neither the state nor the code.
+impl std::fmt::Debug for EndStaffLogin {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("EndStaffLogin").finish_non_exhaustive()
     }
 }

@@ -11,7 +11,7 @@ use axum::{
 };
 use serde::Serialize;
 
-use crate::{process::Process, telemetry};
+use crate::{process::Process, process_metrics, telemetry};
 
 /// The text format of Prometheus.
 const METRICS_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -24,6 +24,8 @@ pub struct Info {
     pub services: Vec<&'static str>,
     /// The version of the build.
     pub version: &'static str,
+    /// The feature flags, by name.
+    pub flags: BTreeMap<&'static str, bool>,
     /// What services state of themselves, by name: [`Process::note`].
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub notes: BTreeMap<&'static str, String>,
@@ -32,23 +34,24 @@ pub struct Info {
 impl Info {
     /// This build, serving `services`.
     pub fn new(services: Vec<&'static str>) -> Self {
-        Self { services, version: env!("CARGO_PKG_VERSION"), notes: BTreeMap::new() }
+        Self { services, version: env!("CARGO_PKG_VERSION"), flags: BTreeMap::new(), notes: BTreeMap::new() }
     }
 
-    fn with(&self, notes: BTreeMap<&'static str, String>) -> Self {
-        Self { notes, ..self.clone() }
+    fn of(&self, process: &Process) -> Self {
+        Self { flags: process.flags().list(), notes: process.notes(), ..self.clone() }
     }
 }
 
 /// `/livez`, `/readyz`, `/metrics` and `/info` of a process.
 pub fn router(process: &Process, info: Info) -> Router {
     let (process, live, noted) = (process.clone(), process.clone(), process.clone());
-    let metrics = telemetry::metrics_handle();
+    let (metrics, app) = (telemetry::metrics_handle(), process.service());
+    let scraped = move || metrics.render() + &process_metrics::render(app);
     Router::new()
         .route("/livez", get(move || std::future::ready(livez(&live))))
         .route("/readyz", get(move || std::future::ready(readyz(&process))))
-        .route("/metrics", get(move || std::future::ready(([(header::CONTENT_TYPE, METRICS_TYPE)], metrics.render()))))
-        .route("/info", get(move || std::future::ready(json(StatusCode::OK, &info.with(noted.notes())))))
+        .route("/metrics", get(move || std::future::ready(([(header::CONTENT_TYPE, METRICS_TYPE)], scraped()))))
+        .route("/info", get(move || std::future::ready(json(StatusCode::OK, &info.of(&noted)))))
 }
 
 /// 503 if work has shown no progress for longer than its limit.
@@ -87,7 +90,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn readyz_names_closed_gates_with_503_and_degraded_dependencies_with_200() {
+    async fn rs1_readyz_names_closed_gates_with_503_and_degraded_dependencies_with_200() {
         let process = Process::for_test("cart");
         let database = process.gate("database");
         database.close("no server answers");
@@ -112,16 +115,28 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn metrics_and_info_are_served() {
+    async fn de8_metrics_of_the_work_and_of_the_process_are_served_with_what_it_is() {
         let process = Process::for_test("cart");
         crate::telemetry::metrics_handle();
         metrics::counter!("admin_test_total", "label" => "x").increment(2);
-        assert!(get(&process, "/metrics").await.1.contains("admin_test_total{label=\"x\"} 2"));
-        assert_eq!(
-            get(&process, "/info").await.1,
-            format!(r#"{{"services":["cart"],"version":"{}"}}"#, env!("CARGO_PKG_VERSION"))
-        );
+        let (_, metrics) = get(&process, "/metrics").await;
+        assert!(metrics.contains("admin_test_total{label=\"x\"} 2"), "{metrics}");
+        assert!(metrics.contains("\nprocess_resident_memory_bytes{app=\"cart\"} "), "{metrics}");
+        let (_, info) = get(&process, "/info").await;
+        let begin = format!(r#"{{"services":["cart"],"version":"{}","flags":{{"#, env!("CARGO_PKG_VERSION"));
+        assert!(info.starts_with(&begin) && !info.contains("notes"), "{info}");
         process.note("mail", "suppressed");
         assert!(get(&process, "/info").await.1.ends_with(r#","notes":{"mail":"suppressed"}}"#));
+    }
+
+    #[tokio::test]
+    async fn de16_the_flags_are_listed_with_their_values() {
+        let process = Process::for_test("cart");
+        process.set_flags("takeOrders: false").unwrap();
+        let (_, info) = get(&process, "/info").await;
+        for flag in agora_vocab::Flag::ALL {
+            let value = *flag != agora_vocab::Flag::TakeOrders;
+            assert!(info.contains(&format!("\"{flag}\":{value}")), "{info}");
+        }
     }
 }

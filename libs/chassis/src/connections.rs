@@ -20,6 +20,10 @@ use tokio_util::sync::CancellationToken;
 /// connected, or that has just read a response, may be on its way.
 const IDLE_MIN: Duration = Duration::from_millis(100);
 
+/// Requests of a connection whose client may go before the response begins. Each costs its work, and none of the streams that
+/// an HTTP/2 client may have at a time: by resetting each at once it could have any number of them done.
+pub(crate) const ABANDONED_MAX: u32 = 256;
+
 /// How many connections a port has.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ConnectionLimits {
@@ -56,11 +60,14 @@ struct State {
 #[derive(Debug)]
 pub(crate) struct Connection {
     requests: AtomicU32,
+    abandoned: AtomicU32,
     begun: AtomicBool,
     http2: AtomicBool,
     aged: AtomicBool,
+    long_lived: AtomicBool,
     idle_since_ms: AtomicU64,
     shed: CancellationToken,
+    cut: CancellationToken,
     started: Instant,
     /// The socket until its first bytes are read.
     unread: Mutex<Option<Arc<TcpStream>>>,
@@ -69,16 +76,25 @@ pub(crate) struct Connection {
 /// A place among the connections, given back when dropped.
 #[derive(Debug)]
 pub(crate) struct Slot {
+    place: Place,
+    pub connection: Arc<Connection>,
+}
+
+/// Which place among the connections a connection has.
+#[derive(Clone, Debug)]
+pub(crate) struct Place {
     connections: Connections,
     address: IpAddr,
-    /// Counts the connections of the port.
-    pub number: u64,
-    pub connection: Arc<Connection>,
+    number: u64,
 }
 
 /// A request under way; its connection is not idle until this is dropped.
 #[derive(Debug)]
 pub(crate) struct Busy(Arc<Connection>);
+
+/// A request without a response; it counts as abandoned if this is dropped before [`Unanswered::answered`].
+#[derive(Debug)]
+pub(crate) struct Unanswered(Option<Arc<Connection>>);
 
 /// Why there is no place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -112,7 +128,7 @@ impl Connections {
         state.open += 1;
         let number = state.accepted;
         state.by_address.entry(address).or_default().insert(number, connection.clone());
-        Ok(Slot { connections: self.clone(), address, number, connection })
+        Ok(Slot { place: Place { connections: self.clone(), address, number }, connection })
     }
 
     /// How many more connections an address may have, whatever the port has.
@@ -194,11 +210,28 @@ impl State {
     }
 }
 
-impl Drop for Slot {
-    fn drop(&mut self) {
-        // A connection that was shed has been removed before.
+impl Place {
+    /// Gives the place back, of which the connection has no need any more. It may have been given back before.
+    pub fn give_back(&self) {
         self.connections.state().remove(self.address, self.number);
         self.connections.0.ended.notify_one();
+    }
+}
+
+impl Slot {
+    /// Counts the connections of the port.
+    pub fn number(&self) -> u64 {
+        self.place.number
+    }
+
+    pub fn place(&self) -> Place {
+        self.place.clone()
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        self.place.give_back();
     }
 }
 
@@ -206,11 +239,14 @@ impl Connection {
     fn new(started: Instant) -> Self {
         let connection = Self {
             requests: AtomicU32::new(0),
+            abandoned: AtomicU32::new(0),
             begun: AtomicBool::new(false),
             http2: AtomicBool::new(false),
             aged: AtomicBool::new(false),
+            long_lived: AtomicBool::new(false),
             idle_since_ms: AtomicU64::new(0),
             shed: CancellationToken::new(),
+            cut: CancellationToken::new(),
             started,
             unread: Mutex::default(),
         };
@@ -224,6 +260,19 @@ impl Connection {
         self.http2.store(http2, Ordering::Relaxed);
         self.requests.fetch_add(1, Ordering::SeqCst);
         Busy(self.clone())
+    }
+
+    /// Notes that a request waits for its response.
+    pub fn unanswered(self: &Arc<Self>) -> Unanswered {
+        Unanswered(Some(self.clone()))
+    }
+
+    /// Closes the connection when its client has abandoned too many requests.
+    fn abandon(&self) {
+        if self.abandoned.fetch_add(1, Ordering::Relaxed) == ABANDONED_MAX {
+            metrics::counter!("http_connection_cut_total", "reason" => "abandoned").increment(1);
+            self.cut();
+        }
     }
 
     /// Whether a request has come.
@@ -242,6 +291,26 @@ impl Connection {
 
     pub fn is_aged(&self) -> bool {
         self.aged.load(Ordering::Relaxed)
+    }
+
+    /// Marks the connection as one whose response has no end.
+    pub fn mark_long_lived(&self) {
+        self.long_lived.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether a response without an end is under way.
+    pub fn is_long_lived(&self) -> bool {
+        self.long_lived.load(Ordering::Relaxed) && self.is_busy()
+    }
+
+    /// Closes the connection, whatever is under way.
+    pub fn cut(&self) {
+        self.cut.cancel();
+    }
+
+    /// Waits until the connection is to be closed, whatever is under way.
+    pub async fn until_cut(&self) {
+        self.cut.cancelled().await;
     }
 
     /// Waits until the connection has to give way.
@@ -293,6 +362,20 @@ impl Connection {
 
     fn now_ms(&self) -> u64 {
         u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+}
+
+impl Unanswered {
+    pub fn answered(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Unanswered {
+    fn drop(&mut self) {
+        if let Some(connection) = self.0.take() {
+            connection.abandon();
+        }
     }
 }
 

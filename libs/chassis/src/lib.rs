@@ -4,13 +4,20 @@
 //! environment, the clock and the random source, and that spawns tasks.
 
 pub mod admin;
+mod captured_log;
 mod clock;
 mod connection;
 mod connections;
+pub mod deadline;
+mod flags;
 mod heartbeat;
+mod long_lived;
 mod newcomers;
+mod otlp_metrics;
 mod pauses;
 mod process;
+mod process_metrics;
+mod prometheus_text;
 mod readiness;
 mod refusal;
 mod request_body;
@@ -20,14 +27,19 @@ mod run;
 mod server;
 mod settings;
 pub mod shutdown_signal;
+mod socket;
 mod span_fields;
 pub mod telemetry;
+mod tls;
 pub mod trace;
 mod watched;
 
+pub use captured_log::CapturedLog;
 pub use clock::{SystemClock, SystemIds};
 pub use connection::IDLE_CONNECTION_MAX;
+pub use flags::FlagSwitch;
 pub use heartbeat::Heartbeat;
+pub use long_lived::LongLived;
 pub use pauses::Pauses;
 pub use process::Process;
 pub use readiness::{Dependency, Gate, Report, Waiting};
@@ -35,6 +47,7 @@ pub use routers::Routers;
 pub use run::{Ports, Service, Started, Timing, run};
 pub use server::bind;
 pub use settings::{Fault, Faults, Reader, names_read, settings, settings_from};
+pub use tls::{ServerTls, TlsFault, TlsFiles, TlsPort};
 pub use watched::{WatchedFile, WatchedSecret};
 
 /// Any error, for ports whose failures have no closed list.

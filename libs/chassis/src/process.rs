@@ -8,17 +8,19 @@ use std::{
     time::Duration,
 };
 
-use agora_vocab::{Clock, Ids};
+use agora_vocab::{Clock, Flag, Ids};
 use futures::FutureExt as _;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::Instrument as _;
 
 use crate::{
     clock::{SystemClock, SystemIds},
+    flags::{FlagSwitch, Flags},
     heartbeat::{Heartbeat, Heartbeats},
     pauses::Pauses,
     readiness::{Dependency, Gate, Readiness, Report, Waiting},
     routers::{Routers, Started},
+    tls::TlsPort,
 };
 
 /// First and longest pause before a supervised task is started again.
@@ -35,11 +37,14 @@ pub struct Process {
 #[derive(Debug)]
 struct Shared {
     tasks: TaskTracker,
+    draining: CancellationToken,
     shutdown: CancellationToken,
     readiness: Readiness,
     heartbeats: Heartbeats,
     started: Started,
+    tls_ports: Mutex<BTreeMap<&'static str, TlsPort>>,
     notes: Mutex<BTreeMap<&'static str, String>>,
+    flags: Flags,
     clock: Arc<dyn Clock>,
     ids: Arc<dyn Ids>,
 }
@@ -60,11 +65,14 @@ impl Process {
     pub fn with(service: &'static str, clock: Arc<dyn Clock>, ids: Arc<dyn Ids>) -> Self {
         let shared = Shared {
             tasks: TaskTracker::new(),
+            draining: CancellationToken::new(),
             shutdown: CancellationToken::new(),
             readiness: Readiness::default(),
             heartbeats: Heartbeats::default(),
             started: Started::default(),
+            tls_ports: Mutex::default(),
             notes: Mutex::default(),
+            flags: Flags::default(),
             clock,
             ids,
         };
@@ -131,6 +139,12 @@ impl Process {
         self.shared.shutdown.clone()
     }
 
+    /// Cancelled when the process begins to end: clients should go elsewhere, and responses without an end must end.
+    /// Requests are still accepted for a while.
+    pub fn draining(&self) -> CancellationToken {
+        self.shared.draining.clone()
+    }
+
     /// Something that must be good once before the process is ready; closed at first. The same name is the same gate.
     pub fn gate(&self, name: &str) -> Gate {
         self.shared.readiness.gate(self.service, name)
@@ -141,8 +155,8 @@ impl Process {
         self.shared.readiness.dependency(self.service, name)
     }
 
-    /// States something that people should know about this process, such as a part that is turned off: `/info` shows it under
-    /// this name. Never a secret.
+    /// States something that people should know about this process, such as a part that is turned off: `/info` shows it
+    /// under this name. Never a secret.
     pub fn note(&self, name: &'static str, text: impl Into<String>) {
         self.shared.notes.lock().unwrap_or_else(PoisonError::into_inner).insert(name, text.into());
     }
@@ -152,7 +166,22 @@ impl Process {
         self.shared.notes.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Work that must show progress at least once per `limit` until the heartbeat is dropped: otherwise `/livez` answers 503.
+    /// A feature flag of the shop, as it is from now on.
+    pub fn flag(&self, flag: Flag) -> FlagSwitch {
+        self.shared.flags.switch(flag)
+    }
+
+    /// Sets the flags as a flag file with this text does; for tests.
+    pub fn set_flags(&self, text: &str) -> anyhow::Result<()> {
+        Ok(self.shared.flags.take_over(text)?)
+    }
+
+    pub(crate) fn flags(&self) -> &Flags {
+        &self.shared.flags
+    }
+
+    /// Work that must show progress at least once per `limit` until the heartbeat is dropped: otherwise `/livez` answers
+    /// 503.
     pub fn heartbeat(&self, name: impl Into<String>, limit: Duration) -> Heartbeat {
         self.shared.heartbeats.start(self.service, name.into(), limit)
     }
@@ -188,9 +217,21 @@ impl Process {
         self.shared.started.insert(service, routers);
     }
 
+    /// Serves the public router of this service on a port of its own with TLS, and on its plain port what [`TlsPort::plain`]
+    /// says. Has an effect until the service has started.
+    pub fn terminate_tls(&self, port: TlsPort) {
+        self.shared.tls_ports.lock().unwrap_or_else(PoisonError::into_inner).insert(self.service, port);
+    }
+
+    /// What the service has asked for with [`Process::terminate_tls`].
+    pub(crate) fn take_tls_port(&self) -> Option<TlsPort> {
+        self.shared.tls_ports.lock().unwrap_or_else(PoisonError::into_inner).remove(self.service)
+    }
+
     /// Fails readiness while everything else goes on.
     pub(crate) fn fail_readiness(&self) {
         self.shared.readiness.fail_for_shutdown();
+        self.shared.draining.cancel();
     }
 
     /// Whether readiness has been failed for shutdown.
@@ -200,6 +241,7 @@ impl Process {
 
     /// Ends every task and waits for them.
     pub async fn end(&self) {
+        self.shared.draining.cancel();
         self.shared.shutdown.cancel();
         self.shared.tasks.close();
         self.shared.tasks.wait().await;
@@ -291,7 +333,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn shutdown_cancels_tasks_and_waits_for_them() {
+    async fn rs3_shutdown_cancels_tasks_and_waits_for_them() {
         let process = Process::for_test("cart");
         let finished = Arc::new(AtomicU32::new(0));
         let (shutdown, count) = (process.shutdown(), finished.clone());

@@ -6,6 +6,7 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
+use metrics::Gauge;
 use serde::Serialize;
 
 /// What `/readyz` answers.
@@ -47,6 +48,21 @@ struct Item {
     name: String,
     /// `None`: open, or up.
     reason: Option<String>,
+    /// 1 while there is no reason, else 0.
+    status: Option<Gauge>,
+}
+
+impl Item {
+    fn set(&mut self, reason: Option<String>) {
+        self.reason = reason;
+        self.measure();
+    }
+
+    fn measure(&self) {
+        if let Some(status) = &self.status {
+            status.set(if self.reason.is_none() { 1.0 } else { 0.0 });
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -115,7 +131,7 @@ impl Readiness {
         let mut items = self.items();
         let found = items.iter().position(|item| item.kind == kind && item.service == service && item.name == name);
         let index = found.unwrap_or_else(|| {
-            items.push(Item { kind, service, name: name.to_owned(), reason });
+            items.push(Item { kind, service, name: name.to_owned(), reason, status: None });
             items.len() - 1
         });
         Handle { readiness: self.clone(), index }
@@ -132,7 +148,7 @@ impl Handle {
         let mut items = self.readiness.items();
         let item = items.get_mut(self.index)?;
         let changed = item.reason.is_some() != reason.is_some();
-        item.reason = reason;
+        item.set(reason);
         changed.then(|| (item.service, item.name.clone()))
     }
 
@@ -163,6 +179,16 @@ impl Gate {
 }
 
 impl Dependency {
+    /// Also shows as this gauge, with the label `service`, whether it is not known to be away: 1 or 0.
+    #[must_use]
+    pub fn measured_by(self, gauge: &'static str) -> Self {
+        if let Some(item) = self.0.readiness.items().get_mut(self.0.index) {
+            item.status = Some(metrics::gauge!(gauge, "service" => item.service));
+            item.measure();
+        }
+        self
+    }
+
     /// It answers again.
     pub fn up(&self) {
         if let Some((service, dependency)) = self.0.set(None) {
@@ -189,7 +215,7 @@ mod tests {
     use super::Readiness;
 
     #[test]
-    fn a_process_is_ready_when_every_gate_was_opened_once_and_names_those_that_were_not() {
+    fn rs2_a_process_is_ready_when_every_gate_was_opened_once_and_names_those_that_were_not() {
         let readiness = Readiness::default();
         let (database, listener) = (readiness.gate("cart", "database"), readiness.gate("cart", "listener"));
         database.close("2 migrations are pending: run `agora migrate cart`");
@@ -215,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lost_dependency_is_listed_and_does_not_make_the_process_unready() {
+    fn rs1_a_lost_dependency_is_listed_and_does_not_make_the_process_unready() {
         let readiness = Readiness::default();
         let broker = readiness.dependency("cart", "kafka");
         assert!(readiness.report().degraded.is_empty());
@@ -228,6 +254,21 @@ mod tests {
     }
 
     #[test]
+    fn de10_a_dependency_shows_as_a_gauge_whether_it_is_away() {
+        let readiness = Readiness::default();
+        let metrics = crate::telemetry::metrics_handle();
+        let broker = readiness.dependency("gauged", "kafka").measured_by("kafka_connection_status");
+        let shows = |status: u8| {
+            metrics.render().contains(&format!("kafka_connection_status{{service=\"gauged\"}} {status}\n"))
+        };
+        assert!(shows(1));
+        broker.down("no broker answers");
+        assert!(shows(0));
+        readiness.dependency("gauged", "kafka").up();
+        assert!(shows(1));
+    }
+
+    #[test]
     fn the_same_name_is_the_same_dependency() {
         let readiness = Readiness::default();
         readiness.dependency("cart", "kafka").down("away");
@@ -236,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn shutting_down_is_not_ready() {
+    fn rs3_shutting_down_is_not_ready() {
         let readiness = Readiness::default();
         assert!(readiness.report().ready);
         readiness.fail_for_shutdown();

@@ -20,8 +20,11 @@ const DRAINED_BYTES_MAX: usize = 64 << 10;
 
 const READ_BYTES: usize = 512;
 
+/// To a client that begins TLS: the fatal alert `internal_error` (RFC 8446, 6), because there is no key for a response yet.
+pub(crate) const ALERT: &[u8] = &[21, 3, 3, 0, 2, 2, 80];
+
 /// In HTTP/1.1, without knowledge of the request: 503 with a problem (RFC 9457).
-const RESPONSE: &str = concat!(
+pub(crate) const RESPONSE: &str = concat!(
     "HTTP/1.1 503 Service Unavailable\r\n",
     "connection: close\r\n",
     "retry-after: 1\r\n",
@@ -47,23 +50,23 @@ pub(crate) fn response() -> Response {
     response
 }
 
-/// Answers the first request of a connection with 503 and closes it.
-pub(crate) async fn refuse(tcp: TcpStream) {
-    match tokio::time::timeout(REFUSAL_MAX, answer(tcp)).await {
+/// Answers the first bytes of a connection with [`RESPONSE`] or [`ALERT`] and closes it.
+pub(crate) async fn refuse(tcp: TcpStream, refusal: &'static [u8]) {
+    match tokio::time::timeout(REFUSAL_MAX, answer(tcp, refusal)).await {
         Ok(Ok(())) => {}
         Ok(Err(error)) => tracing::debug!(%error, "a client that was refused did not read the answer"),
         Err(_) => tracing::debug!("a client that was refused went on sending or sent nothing"),
     }
 }
 
-async fn answer(mut tcp: TcpStream) -> io::Result<()> {
+async fn answer(mut tcp: TcpStream, refusal: &[u8]) -> io::Result<()> {
     let mut some = [0; READ_BYTES];
     // A response that comes before its request is a fault to some clients.
     let mut drained = tcp.read(&mut some).await?;
     if drained == 0 {
         return Ok(());
     }
-    tcp.write_all(RESPONSE.as_bytes()).await?;
+    tcp.write_all(refusal).await?;
     tcp.shutdown().await?;
     // A socket that is closed with bytes unread is reset, and the client might not see the response.
     while drained < DRAINED_BYTES_MAX {

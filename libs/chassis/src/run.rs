@@ -1,9 +1,8 @@
 //! The life of a process: set up, start the services, serve, and end in order when asked. Knows no service.
 
-use std::{io, time::Duration};
+use std::{io, path::PathBuf, time::Duration};
 
 use anyhow::Context as _;
-use axum::Router;
 use futures::future::{BoxFuture, join_all};
 use tokio::{
     net::TcpListener,
@@ -12,14 +11,15 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    admin,
+    admin, flags,
     process::Process,
     readiness::Gate,
     routers::Routers,
-    server,
+    server::{self, Site},
     settings::{Reader, settings},
     shutdown_signal::ShutdownSignal,
     telemetry,
+    tls::TlsPort,
 };
 
 /// The admin port when `ADMIN_PORT` is not set.
@@ -95,6 +95,7 @@ pub fn run(services: Vec<Service>) -> anyhow::Result<()> {
     result
 }
 
+/// With a worker for each core that the process may use.
 fn runtime() -> io::Result<Runtime> {
     Builder::new_multi_thread().enable_all().max_blocking_threads(BLOCKING_THREADS_MAX).build()
 }
@@ -102,10 +103,16 @@ fn runtime() -> io::Result<Runtime> {
 async fn until_signalled(services: Vec<Service>) -> anyhow::Result<()> {
     let mut signals = ShutdownSignal::catch().context("signals cannot be caught")?;
     let name = if let [only] = services.as_slice() { only.name } else { "agora" };
-    let (admin_port, logs) =
-        settings(name, |reader| (reader.default("ADMIN_PORT", ADMIN_PORT), telemetry::Config::read(reader)))?;
+    let (admin_port, logs, flags) = settings(name, |reader| {
+        let flags: Option<PathBuf> = reader.optional("FLAGS_FILE");
+        (reader.default("ADMIN_PORT", ADMIN_PORT), telemetry::Config::read(reader), flags)
+    })?;
     let guard = telemetry::init_with(name, &logs)?;
     let process = Process::new(name);
+    telemetry::export_metrics(&process, &logs)?;
+    if let Some(path) = flags {
+        process.track(flags::follow(process.clone(), path));
+    }
     let stop = async {
         let signal = signals.received().await;
         tracing::info!(signal, "shutting down");
@@ -185,7 +192,16 @@ async fn start(process: &Process, services: Vec<Service>) -> anyhow::Result<Vec<
 async fn start_one(service: Service, process: Process, listener: Gate) -> anyhow::Result<Vec<Port>> {
     let (numbers, routers) = (service.start)(process.clone()).await.context(service.name)?;
     process.provide(service.name, routers.clone());
-    let mut ports = vec![Port::bind(&process, "PORT", numbers.public, routers.public)?];
+    let mut ports = match process.take_tls_port() {
+        None => vec![Port::bind(&process, "PORT", numbers.public, routers.public)?],
+        Some(TlsPort { number, tls, plain }) => {
+            let site = Site { router: routers.public, tls: Some(tls) };
+            vec![
+                Port::bind(&process, "PORT", numbers.public, plain)?,
+                Port::bind(&process, "TLS_PORT", number, site)?,
+            ]
+        }
+    };
     if let Some(number) = numbers.internal {
         ports.push(Port::bind(&process, "INTERNAL_PORT", number, routers.internal)?);
     }
@@ -222,12 +238,12 @@ async fn metrics_upkeep(shutdown: CancellationToken) {
 /// A bound port and what it serves.
 struct Port {
     tcp: TcpListener,
-    router: Router,
+    site: Site,
     process: Process,
 }
 
 impl Port {
-    fn bind(process: &Process, variable: &str, number: u16, router: Router) -> anyhow::Result<Self> {
+    fn bind(process: &Process, variable: &str, number: u16, site: impl Into<Site>) -> anyhow::Result<Self> {
         let service = process.service();
         let tcp = server::bind(number).with_context(|| {
             let specific = format!("{}_{variable}", service.to_ascii_uppercase().replace('-', "_"));
@@ -235,11 +251,11 @@ impl Port {
         })?;
         let address = tcp.local_addr().context("a port without an address")?;
         tracing::info!(service, %address, setting = variable, "listening");
-        Ok(Self { tcp, router, process: process.clone() })
+        Ok(Self { tcp, site: site.into(), process: process.clone() })
     }
 
     async fn serve(self, stop: CancellationToken) {
-        server::serve(self.tcp, self.router, self.process, stop).await;
+        server::serve(self.tcp, self.site, self.process, stop).await;
     }
 }
 
@@ -329,7 +345,7 @@ mod tests {
 
     #[tokio::test]
     #[expect(clippy::disallowed_methods, reason = "the test is a client beside the process")]
-    async fn a_process_serves_all_its_services_and_ends_in_order() {
+    async fn rs3_a_process_serves_all_its_services_and_ends_in_order() {
         let [cart, order, admin] = *ports();
         let (stop, stopped) = oneshot::channel::<()>();
         let process = Process::new("agora");
@@ -361,6 +377,26 @@ mod tests {
         life.await.unwrap().unwrap();
         assert!(TASK_ENDED.load(Ordering::SeqCst));
         assert!(text(&client, cart, "/").await.is_err(), "accepts no more");
+    }
+
+    #[test]
+    fn rs11_a_process_uses_all_cores() {
+        let cores = std::thread::available_parallelism().unwrap().get();
+        let runtime = runtime().unwrap();
+        assert_eq!(runtime.metrics().num_workers(), cores);
+        // As many tasks run at the same time: each waits for all of them without giving its thread back.
+        let all = Arc::new(std::sync::Barrier::new(cores));
+        let (done, finished) = std::sync::mpsc::channel();
+        for _ in 0..cores {
+            let (all, done) = (all.clone(), done.clone());
+            drop(runtime.spawn(async move {
+                all.wait();
+                done.send(()).unwrap();
+            }));
+        }
+        for _ in 0..cores {
+            finished.recv_timeout(Duration::from_secs(10)).unwrap();
+        }
     }
 
     #[test]
@@ -396,7 +432,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_wrong_with_each_service_is_listed() {
+    async fn de6_what_is_wrong_with_each_service_is_listed() {
         let failing = |name| Service { name, start: |_| Box::pin(async { anyhow::bail!("no settings") }) };
         let process = Process::new("agora");
         let said = start(&process, vec![failing("cart"), failing("order")]).await.map(drop).unwrap_err().to_string();

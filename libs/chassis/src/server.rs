@@ -17,6 +17,7 @@ use crate::{
     newcomers::{Newcomer, Newcomers, WaitLimits},
     process::Process,
     refusal,
+    tls::ServerTls,
 };
 
 /// Limits of one port.
@@ -62,24 +63,40 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     socket.listen(BACKLOG)
 }
 
+/// What a port serves.
+#[derive(Clone, Debug)]
+pub(crate) struct Site {
+    pub router: Router,
+    /// `None`: without encryption.
+    pub tls: Option<ServerTls>,
+}
+
+impl From<Router> for Site {
+    fn from(router: Router) -> Self {
+        Self { router, tls: None }
+    }
+}
+
 /// Serves until `stop`, then accepts no more, finishes the requests under way and returns. While the process is
 /// shutting down, answers on HTTP/1 ask the client to leave the connection.
-pub(crate) async fn serve(listener: TcpListener, router: Router, process: Process, stop: CancellationToken) {
-    serve_within(LIMITS, listener, router, process, stop).await;
+pub(crate) async fn serve(listener: TcpListener, site: impl Into<Site>, process: Process, stop: CancellationToken) {
+    serve_within(LIMITS, listener, site, process, stop).await;
 }
 
 async fn serve_within(
     limits: Limits,
     listener: TcpListener,
-    router: Router,
+    site: impl Into<Site>,
     process: Process,
     stop: CancellationToken,
 ) {
+    let site = site.into();
     let (served, refused) = (TaskTracker::new(), TaskTracker::new());
+    let answer = if site.tls.is_some() { refusal::ALERT } else { refusal::RESPONSE.as_bytes() };
     let refuse = |tcp| {
         metrics::counter!("http_connection_refused_total").increment(1);
         if refused.len() < limits.refusals {
-            refused.spawn(refusal::refuse(tcp));
+            refused.spawn(refusal::refuse(tcp, answer));
         }
     };
     let connections = Connections::new(limits.connections);
@@ -93,7 +110,7 @@ async fn serve_within(
         match decided {
             Some((Newcomer { tcp, peer }, Some(slot))) => {
                 let context =
-                    connection::Context { peer, router: router.clone(), process: process.clone(), age: limits.age };
+                    connection::Context { peer, site: site.clone(), process: process.clone(), age: limits.age };
                 let tcp = slot.connection.watch(tcp);
                 served.spawn(connection::serve(tcp, context, slot, stop.clone()));
             }
@@ -143,7 +160,7 @@ mod tests {
     use tokio_util::sync::CancellationToken;
 
     use super::{BACKLOG, ConnectionLimits, LIMITS, Limits, SocketAddr, WaitLimits, bind, serve, serve_within};
-    use crate::process::Process;
+    use crate::{connections::ABANDONED_MAX, process::Process};
 
     fn serving() -> (u16, CancellationToken, impl Future<Output = ()>) {
         let tcp = bind(0).unwrap();
@@ -187,8 +204,54 @@ mod tests {
         tokio::join!(served, clients);
     }
 
+    /// CVE-2023-44487: a client that resets each request at once has any number of them done.
     #[tokio::test]
-    async fn a_drain_does_not_wait_for_idle_or_silent_connections() {
+    async fn gw14_a_client_of_http2_that_abandons_too_many_requests_loses_its_connection() {
+        let (tcp, stop, begun) = (bind(0).unwrap(), CancellationToken::new(), Arc::new(Notify::new()));
+        let port = tcp.local_addr().unwrap().port();
+        let noticed = begun.clone();
+        let endless = get(|| async move {
+            noticed.notify_one();
+            std::future::pending::<()>().await;
+        });
+        let peer = get(|ConnectInfo(peer): ConnectInfo<SocketAddr>| async move { peer.port().to_string() });
+        let router = Router::new().route("/endless", endless).route("/port", peer);
+        let served = serve(tcp, router, Process::for_test("cart"), stop.clone());
+        let clients = async {
+            let client = reqwest::Client::builder().no_proxy().http2_prior_knowledge().build().unwrap();
+            let own_port = async || {
+                let answer = client.get(format!("http://127.0.0.1:{port}/port")).send().await?;
+                answer.text().await
+            };
+            let abandon = async || {
+                let request = client.get(format!("http://127.0.0.1:{port}/endless")).send();
+                tokio::select! {
+                    // The connection may end below it.
+                    _ = request => {}
+                    () = begun.notified() => {}
+                }
+            };
+            let first = own_port().await.unwrap();
+            for _ in 0..ABANDONED_MAX / 2 {
+                abandon().await;
+            }
+            assert_eq!(own_port().await.unwrap(), first, "some may be abandoned");
+            let other = async {
+                loop {
+                    abandon().await;
+                    if own_port().await.is_ok_and(|port| port != first) {
+                        break;
+                    }
+                }
+            };
+            tokio::time::timeout(Duration::from_secs(20), other).await.expect("another connection");
+            stop.cancel();
+        };
+        tokio::join!(served, clients);
+    }
+
+    #[tokio::test]
+    async fn rs3_a_drain_does_not_wait_for_idle_or_silent_connections() {
         let (port, stop, served) = serving();
         let clients = async {
             let mut idle = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
@@ -278,6 +341,83 @@ mod tests {
             stop.cancel();
         };
         tokio::join!(served, clients);
+    }
+
+    /// A response that goes on until `ended` or until the client leaves.
+    fn endless(ended: &CancellationToken) -> axum::response::Response {
+        let parts = futures::stream::repeat_with(|| Ok::<_, std::convert::Infallible>(vec![b'x'; 1 << 16]));
+        let mut response = axum::response::Response::new(axum::body::Body::from_stream(parts));
+        response.extensions_mut().insert(crate::LongLived::until(ended.clone()));
+        response
+    }
+
+    #[tokio::test]
+    async fn gw18_a_response_without_an_end_takes_no_place_of_a_request() {
+        let tcp = bind(0).unwrap();
+        let (port, stop, ended) =
+            (tcp.local_addr().unwrap().port(), CancellationToken::new(), CancellationToken::new());
+        let streams = ended.clone();
+        let router = Router::new()
+            .route("/who", get(|| async { "here" }))
+            .route("/events", get(move || async move { endless(&streams) }));
+        let connections = ConnectionLimits { total: 1, per_address: 1 };
+        let limits = Limits { connections, age: Duration::from_millis(100), ..LIMITS };
+        let served = serve_within(limits, tcp, router, Process::for_test("cart"), stop.clone());
+        let clients = async {
+            let mut streams = Vec::new();
+            for _ in 0..20 {
+                let mut stream = connect_from("127.0.0.1", port, "/events").await;
+                assert!(seen(&mut stream, "xxx").await.contains("connection: close"), "of HTTP/1 it is the last one");
+                streams.push(stream);
+            }
+            let mut other = connect_from("127.0.0.1", port, "/who").await;
+            assert!(seen(&mut other, "here").await.starts_with("HTTP/1.1 200"));
+            drop(other);
+            // No client reads, and the connections end nevertheless.
+            ended.cancel();
+            stop.cancel();
+            streams
+        };
+        let both = async { tokio::join!(served, clients) };
+        tokio::time::timeout(Duration::from_secs(10), both).await.expect("a stream whose client reads nothing is cut");
+    }
+
+    #[tokio::test]
+    async fn gw18_a_connection_can_be_upgraded_to_another_protocol_and_is_none_of_the_port_then() {
+        let tcp = bind(0).unwrap();
+        let (port, stop) = (tcp.local_addr().unwrap().port(), CancellationToken::new());
+        let process = Process::for_test("cart");
+        let tasks = process.clone();
+        let upgrade = move |mut request: axum::extract::Request| async move {
+            let upgraded = hyper::upgrade::on(&mut request);
+            tasks.spawn("echo", async move {
+                let mut io = hyper_util::rt::TokioIo::new(upgraded.await?);
+                let mut some = [0; 5];
+                io.read_exact(&mut some).await?;
+                io.write_all(&some).await?;
+                Ok(())
+            });
+            let headers = [("connection", "upgrade"), ("upgrade", "echo")];
+            (axum::http::StatusCode::SWITCHING_PROTOCOLS, headers)
+        };
+        let router = Router::new().route("/echo", get(upgrade)).route("/who", get(|| async { "here" }));
+        let connections = ConnectionLimits { total: 1, per_address: 1 };
+        let served = serve_within(Limits { connections, ..LIMITS }, tcp, router, process.clone(), stop.clone());
+        let clients = async {
+            let socket = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+            let mut upgraded = socket;
+            let head = "GET /echo HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: echo\r\n\r\n";
+            upgraded.write_all(head.as_bytes()).await.unwrap();
+            let answer = seen(&mut upgraded, "\r\n\r\n").await;
+            assert!(answer.starts_with("HTTP/1.1 101") && answer.contains("connection: upgrade"), "{answer}");
+            let mut other = connect_from("127.0.0.1", port, "/who").await;
+            assert!(seen(&mut other, "here").await.starts_with("HTTP/1.1 200"));
+            stop.cancel();
+            upgraded.write_all(b"hello").await.unwrap();
+            assert_eq!(seen(&mut upgraded, "hello").await, "hello");
+        };
+        tokio::join!(served, clients);
+        process.end().await;
     }
 
     async fn connect_from(address: &str, port: u16, request: &str) -> TcpStream {
@@ -424,7 +564,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_request_that_has_arrived_when_its_connection_is_closed_is_answered() {
+    async fn rs3_a_request_that_has_arrived_when_its_connection_is_closed_is_answered() {
         const REQUEST: &[u8] = b"GET /who HTTP/1.1\r\nhost: x\r\n\r\n";
         let request = Arc::new(BusyRequest::default());
         let (port, stop, served) = places(1, 1, Duration::from_mins(1), &request);
@@ -461,7 +601,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_new_replica_gets_half_of_its_share_within_two_ages_of_a_connection_and_no_request_fails() {
+    async fn rs11_a_new_replica_gets_half_of_its_share_within_two_ages_of_a_connection_and_no_request_fails() {
         const CLIENTS: usize = 96;
         const AGE: Duration = Duration::from_millis(500);
         let (port, stop, first) = replica(1, 0, AGE);

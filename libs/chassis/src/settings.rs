@@ -254,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_of_the_service_wins_over_the_common_one_and_empty_is_not_set() {
+    fn de6_a_name_of_the_service_wins_over_the_common_one_and_empty_is_not_set() {
         let environment = pairs(&[
             ("PORT", "1"),
             ("CART_PORT", "2"),
@@ -269,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn every_fault_is_listed_at_once_with_its_remedy() {
+    fn de6_every_fault_is_listed_at_once_with_its_remedy() {
         let environment = pairs(&[("PORT", "none"), ("CART_WINDOW_SECONDS", "-1")]);
         let faults = settings_from("cart", &environment, read).unwrap_err();
         assert_eq!(

@@ -9,11 +9,17 @@ use opentelemetry::{KeyValue, trace::TracerProvider as _};
 use opentelemetry_otlp::WithExportConfig as _;
 use opentelemetry_sdk::{
     Resource,
-    trace::{Sampler, SdkTracerProvider},
+    trace::{Sampler, SdkTracer, SdkTracerProvider},
 };
-use tracing_subscriber::{EnvFilter, Registry, layer::SubscriberExt as _, util::SubscriberInitExt as _};
+use tracing::{Level, Metadata, Subscriber};
+use tracing_subscriber::{
+    EnvFilter, Layer, Registry, filter::filter_fn, layer::SubscriberExt as _, registry::LookupSpan,
+    util::SubscriberInitExt as _,
+};
 
 use crate::{
+    otlp_metrics,
+    process::Process,
     settings::{Reader, settings},
     span_fields::SpanFields,
     trace,
@@ -22,9 +28,19 @@ use crate::{
 /// How long one export of spans may take.
 const EXPORT_TIMEOUT: Duration = Duration::from_secs(3);
 
+/// Interval at which metrics are sent over OTLP, in milliseconds: the default, and the shortest.
+const METRICS_INTERVAL_MS: u64 = 60_000;
+const METRICS_INTERVAL_MS_MIN: u64 = 1_000;
+
 /// Upper bounds of the buckets of every `…_seconds` histogram, in seconds.
 const BUCKETS_SECONDS: [f64; 14] =
     [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
+
+/// Upper bounds of the buckets of every `…_size` histogram, in members of a batch.
+const BUCKETS_SIZE: [f64; 8] = [1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 1_000.0];
+
+/// Spans that only give fields to log lines.
+const SPANS_OF_LOGS: [&str; 2] = ["task", "consume"];
 
 /// Keeps the exporter of spans; what it still holds is sent by [`Guard::flush`].
 #[derive(Debug)]
@@ -49,8 +65,11 @@ impl Guard {
 pub struct Config {
     /// Which events are logged: `RUST_LOG`, "info" if not set.
     pub filter: String,
-    /// Where spans go over gRPC: `OTEL_EXPORTER_OTLP_ENDPOINT`; nowhere if not set.
+    /// Where spans and metrics go over gRPC: `OTEL_EXPORTER_OTLP_ENDPOINT`; nowhere if not set.
     pub otlp_endpoint: Option<String>,
+    /// Interval at which metrics are sent there: `OTEL_METRIC_EXPORT_INTERVAL` in milliseconds, a minute if not set. `None`: they
+    /// are not, `OTEL_METRICS_EXPORTER` being "none".
+    pub metrics_every: Option<Duration>,
     /// Share of the traces begun here that are exported, 0 to 1: `OTEL_TRACES_SAMPLER_ARG`, 1 if not set.
     pub sampled: f64,
 }
@@ -61,8 +80,26 @@ impl Config {
         Self {
             filter: reader.default("RUST_LOG", "info".to_owned()),
             otlp_endpoint: reader.optional("OTEL_EXPORTER_OTLP_ENDPOINT"),
+            metrics_every: metrics_every(reader),
             sampled: reader.default("OTEL_TRACES_SAMPLER_ARG", 1.0),
         }
+    }
+}
+
+fn metrics_every(reader: &mut Reader) -> Option<Duration> {
+    let exporter = reader.default("OTEL_METRICS_EXPORTER", "otlp".to_owned());
+    let milliseconds = reader.default("OTEL_METRIC_EXPORT_INTERVAL", METRICS_INTERVAL_MS);
+    if !["otlp", "none"].contains(&exporter.as_str()) {
+        reader.fault("OTEL_METRICS_EXPORTER", "must be otlp or none; metrics can always be scraped");
+    }
+    (exporter == "otlp").then(|| Duration::from_millis(milliseconds.max(METRICS_INTERVAL_MS_MIN)))
+}
+
+/// Sends the metrics of a process over OTLP where an endpoint is set, until it ends.
+pub fn export_metrics(process: &Process, config: &Config) -> anyhow::Result<()> {
+    match (&config.otlp_endpoint, config.metrics_every) {
+        (Some(endpoint), Some(interval)) => otlp_metrics::start(process, endpoint, interval),
+        _ => Ok(()),
     }
 }
 
@@ -77,11 +114,15 @@ pub fn init_with(name: &'static str, config: &Config) -> anyhow::Result<Guard> {
     let filter = EnvFilter::try_new(&config.filter).context("RUST_LOG is not a filter")?;
     let provider = config.otlp_endpoint.as_ref().map(|endpoint| tracer_provider(name, endpoint, config.sampled));
     let provider = provider.transpose()?;
-    let exported = provider.as_ref().map(|provider| tracing_opentelemetry::layer().with_tracer(provider.tracer(name)));
-    if exported.is_some() {
-        trace::spans_are_exported(config.sampled);
-    }
-    Registry::default().with(filter).with(exported).with(json_lines()).try_init().context("logs were set up before")?;
+    let set_up = if let Some(provider) = &provider {
+        trace::spans_are_exported();
+        // The filter is of the log: a quiet log has traces all the same.
+        let exported = exported_spans::<Registry>(provider.tracer(name));
+        Registry::default().with(exported).with(json_lines().with_filter(filter)).try_init()
+    } else {
+        Registry::default().with(filter).with(json_lines()).try_init()
+    };
+    set_up.context("logs were set up before")?;
     log_panics();
     metrics_handle();
     Ok(Guard { provider })
@@ -93,10 +134,18 @@ pub fn metrics_handle() -> PrometheusHandle {
     HANDLE.get_or_init(install_recorder).clone()
 }
 
+/// The value of a series as `/metrics` shows it, for tests: `name`, or `name{label="value"}` with the labels in their order. `None`
+/// if there is no such series.
+pub fn series_value(series: &str) -> Option<f64> {
+    let shown = metrics_handle().render();
+    shown.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' ')?.parse().ok())
+}
+
 fn install_recorder() -> PrometheusHandle {
-    let seconds = Matcher::Suffix("_seconds".to_owned());
+    let suffix = |end: &str| Matcher::Suffix(end.to_owned());
     let recorder = PrometheusBuilder::new()
-        .set_buckets_for_metric(seconds, &BUCKETS_SECONDS)
+        .set_buckets_for_metric(suffix("_seconds"), &BUCKETS_SECONDS)
+        .and_then(|builder| builder.set_buckets_for_metric(suffix("_size"), &BUCKETS_SIZE))
         .unwrap_or_else(|_| PrometheusBuilder::new())
         .build_recorder();
     let handle = recorder.handle();
@@ -120,8 +169,31 @@ fn tracer_provider(name: &'static str, endpoint: &str, share: f64) -> anyhow::Re
     Ok(builder.with_sampler(sampler).with_batch_exporter(exporter).build())
 }
 
+/// Spans as they are exported, with warnings and errors as their events. Not the spans of tasks: they last as long as the process,
+/// and what a task does are traces of their own.
+fn exported_spans<S>(tracer: SdkTracer) -> impl Layer<S>
+where
+    S: Subscriber + for<'span> LookupSpan<'span>,
+{
+    let wanted = |metadata: &Metadata<'_>| {
+        if metadata.is_span() {
+            *metadata.level() <= Level::INFO && !SPANS_OF_LOGS.contains(&metadata.name())
+        } else {
+            *metadata.level() <= Level::WARN
+        }
+    };
+    tracing_opentelemetry::layer()
+        .with_tracer(tracer)
+        .with_location(false)
+        .with_threads(false)
+        .with_target(false)
+        .with_tracked_inactivity(false)
+        .with_context_activation(false)
+        .with_filter(filter_fn(wanted))
+}
+
 /// One JSON object a line; the fields of the event on top, those of its spans (`request_id`, `trace_id`) in `spans`.
-fn json_lines<S>() -> tracing_subscriber::fmt::Layer<
+pub(crate) fn json_lines<S>() -> tracing_subscriber::fmt::Layer<
     S,
     SpanFields,
     tracing_subscriber::fmt::format::Format<tracing_subscriber::fmt::format::Json>,
@@ -141,46 +213,16 @@ fn log_panics() {
 
 #[cfg(test)]
 mod tests {
-    use std::{
-        io,
-        sync::{Arc, Mutex},
-    };
-
-    use tracing_subscriber::{Registry, fmt::MakeWriter, layer::SubscriberExt as _};
-
-    use crate::{settings_from, watched::WatchedSecret};
-
-    #[derive(Clone, Default)]
-    struct Lines(Arc<Mutex<Vec<u8>>>);
-
-    impl io::Write for Lines {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0.lock().unwrap().extend_from_slice(bytes);
-            Ok(bytes.len())
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
-
-    impl<'a> MakeWriter<'a> for Lines {
-        type Writer = Self;
-
-        fn make_writer(&'a self) -> Self {
-            self.clone()
-        }
-    }
+    use crate::{CapturedLog, settings_from, watched::WatchedSecret};
 
     fn logged(work: impl FnOnce()) -> String {
-        let lines = Lines::default();
-        let subscriber = Registry::default().with(super::json_lines().with_writer(lines.clone()));
-        tracing::subscriber::with_default(subscriber, work);
-        String::from_utf8(lines.0.lock().unwrap().clone()).unwrap()
+        let log = CapturedLog::start();
+        work();
+        log.text()
     }
 
     #[test]
-    fn a_line_is_json_with_the_request_and_the_trace() {
+    fn de15_a_line_is_json_with_the_request_and_the_trace() {
         let line = logged(|| {
             tracing::info_span!("request", request_id = "r-1", trace_id = "t-1").in_scope(|| {
                 tracing::info_span!("query").in_scope(|| tracing::info!(rows = 2, "found"));
@@ -218,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn no_secret_is_ever_logged() {
+    fn de15_no_secret_is_ever_logged() {
         let pairs = [("DATABASE_URL", "hunter2"), ("PORT", "hunter2")].map(|(n, v)| (n.to_owned(), v.to_owned()));
         let lines = logged(|| {
             let secret = WatchedSecret::fixed("hunter2");

@@ -4,8 +4,15 @@
 //! Where spans are exported, the trace context is the one of the current span. Where they are not, it is kept beside the
 //! spans, which then cost what logs need and no more.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
+use agora_vocab::{OrderId, UserId};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use opentelemetry::{
     Context,
@@ -18,6 +25,7 @@ use opentelemetry_sdk::{
 };
 use tracing::{Instrument as _, Span};
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
+use uuid::Uuid;
 
 /// The header that carries a request's id.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -25,11 +33,11 @@ pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 
+/// Most links of a span; the exporter keeps no more.
+const LINKS_MAX: usize = 128;
+
 /// Whether the spans of this process are exported.
 static EXPORTED: AtomicBool = AtomicBool::new(false);
-
-/// A trace that a client brings is exported if a random number is at or below this: the share of traces begun here.
-static SAMPLED_MAX: AtomicU64 = AtomicU64::new(0);
 
 tokio::task_local! {
     static CURRENT: Work;
@@ -39,34 +47,33 @@ tokio::task_local! {
 struct Work {
     request_id: Option<String>,
     /// The trace context, where spans are not exported.
-    span: Option<SpanContext>,
+    context: Option<SpanContext>,
+    /// The span of the request or the message as a whole, whatever span is current.
+    root: Span,
+    /// The `traceparent` of each event of a batch, by the event's id.
+    events: Option<Arc<BTreeMap<Uuid, String>>>,
 }
 
 /// The trace context that a request or a message brought, if any. A malformed one counts as none.
 #[derive(Clone, Debug, Default)]
-pub struct Parent(Option<Context>);
+pub struct Parent {
+    /// The trace goes on.
+    context: Option<Context>,
+    /// A new trace begins, which links to these.
+    links: Vec<SpanContext>,
+}
 
 impl Parent {
     /// The context in `headers`.
     pub fn of_headers(headers: &HeaderMap) -> Self {
-        if !headers.contains_key(TRACEPARENT) {
-            return Self(None);
-        }
-        let context = TraceContextPropagator::new().extract(&HeadersRead(headers));
-        let valid = context.span().span_context().is_valid();
-        Self(valid.then_some(context))
+        Self { context: context_in(headers), links: Vec::new() }
     }
 
-    /// The context in the headers of a client that must not decide whether spans are exported: its trace goes on, and is
-    /// sampled like a trace that begins here.
+    /// The context in the headers of a client. A trace of the shop's own begins, so that no client decides whether its spans are
+    /// exported or which trace they belong to; it links to the client's.
     pub fn of_client(headers: &HeaderMap) -> Self {
-        let Self(Some(context)) = Self::of_headers(headers) else { return Self(None) };
-        let span = context.span().span_context().clone();
-        let random = u64::from_be_bytes(RandomIdGenerator::default().new_span_id().to_bytes());
-        let sampled = random <= SAMPLED_MAX.load(Ordering::Relaxed);
-        let flags = TraceFlags::default().with_sampled(sampled);
-        let span = SpanContext::new(span.trace_id(), span.span_id(), flags, true, span.trace_state().clone());
-        Self(Some(Context::new().with_remote_span_context(span)))
+        let client = context_in(headers).map(|context| context.span().span_context().clone());
+        Self { context: None, links: client.into_iter().collect() }
     }
 
     /// The context of a `traceparent` that did not arrive in a header.
@@ -81,7 +88,7 @@ impl Parent {
     /// A new span of the same trace, or of a new trace.
     fn child(&self) -> SpanContext {
         let ids = RandomIdGenerator::default();
-        let parent = self.0.as_ref().map(|context| context.span().span_context().clone());
+        let parent = self.context.as_ref().map(|context| context.span().span_context().clone());
         let (trace, flags, state) = match parent {
             Some(parent) => (parent.trace_id(), parent.trace_flags(), parent.trace_state().clone()),
             None => (ids.new_trace_id(), TraceFlags::NOT_SAMPLED, TraceState::NONE),
@@ -90,16 +97,24 @@ impl Parent {
     }
 }
 
-/// Called once, by the set-up of telemetry, with the share of traces begun here that are exported, 0 to 1.
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_precision_loss,
-    clippy::cast_sign_loss,
-    reason = "a share of all numbers; the cast of a float saturates"
-)]
-pub(crate) fn spans_are_exported(share: f64) {
-    SAMPLED_MAX.store((share * u64::MAX as f64) as u64, Ordering::Relaxed);
+/// `None`: there is none, or it is malformed.
+fn context_in(headers: &HeaderMap) -> Option<Context> {
+    if !headers.contains_key(TRACEPARENT) {
+        return None;
+    }
+    let context = TraceContextPropagator::new().extract(&HeadersRead(headers));
+    let valid = context.span().span_context().is_valid();
+    valid.then_some(context)
+}
+
+/// Called once, by the set-up of telemetry.
+pub(crate) fn spans_are_exported() {
     EXPORTED.store(true, Ordering::Relaxed);
+}
+
+/// Whether the spans of this process are exported. A span that only an exporter reads is not worth its cost elsewhere.
+pub fn is_exported() -> bool {
+    EXPORTED.load(Ordering::Relaxed)
 }
 
 /// Runs `work` within `span` as the request with this id, in the trace of `parent`. Adds little to the size of `work`: an
@@ -110,22 +125,38 @@ pub fn for_request<T>(
     span: Span,
     work: impl Future<Output = T>,
 ) -> impl Future<Output = T> {
-    within(Some(id), parent, span, work)
+    within((Some(id), None), parent, span, work)
 }
 
 /// Runs `work` within `span` in the trace of `parent`: for messages, and whatever else is no request.
 pub fn follow<T>(parent: Parent, span: Span, work: impl Future<Output = T>) -> impl Future<Output = T> {
-    within(None, parent, span, work)
+    within((None, None), parent, span, work)
+}
+
+/// Runs `work` on a batch of events, each with its id and its `traceparent`, in a trace of the batch that links to theirs.
+/// [`of_event`] gives each event's own.
+pub fn follow_all<T>(
+    events: BTreeMap<Uuid, String>,
+    span: Span,
+    work: impl Future<Output = T>,
+) -> impl Future<Output = T> {
+    let contexts = events.values().filter_map(|traceparent| Parent::of_traceparent(traceparent).context);
+    let links = contexts.take(LINKS_MAX).map(|context| context.span().span_context().clone());
+    let parent = Parent { context: None, links: if is_exported() { links.collect() } else { Vec::new() } };
+    within((None, Some(Arc::new(events))), parent, span, work)
 }
 
 fn within<T>(
-    request_id: Option<String>,
+    (request_id, events): (Option<String>, Option<Arc<BTreeMap<Uuid, String>>>),
     parent: Parent,
     span: Span,
     work: impl Future<Output = T>,
 ) -> impl Future<Output = T> {
-    let context = if EXPORTED.load(Ordering::Relaxed) {
-        if let Some(parent) = parent.0
+    let context = if is_exported() {
+        for link in parent.links {
+            span.add_link(link);
+        }
+        if let Some(parent) = parent.context
             && span.set_parent(parent).is_err()
         {
             tracing::debug!("a span without a trace cannot follow another");
@@ -134,14 +165,37 @@ fn within<T>(
     } else {
         Some(parent.child())
     };
-    CURRENT.scope(Work { request_id, span: context }, work.instrument(span))
+    CURRENT.scope(Work { request_id, context, root: span.clone(), events }, work.instrument(span))
 }
 
 /// Carries the current request and span into a task of its own.
 pub fn carried<F: Future>(work: F) -> impl Future<Output = F::Output> {
-    let nothing = Work { request_id: None, span: None };
+    let nothing = Work { request_id: None, context: None, root: Span::none(), events: None };
     let current = CURRENT.try_with(Work::clone).unwrap_or(nothing);
     CURRENT.scope(current, work.instrument(Span::current()))
+}
+
+/// Names the order that the current request or message is about, in its log lines and its span.
+pub fn note_order(order: OrderId) {
+    note("order_id", order);
+}
+
+/// Names the user that the current request or message works for, in its log lines and its span.
+pub fn note_user(user: UserId) {
+    note("user_id", user);
+}
+
+/// Records a field that the span of the request or message declares.
+fn note(field: &'static str, id: impl std::fmt::Display) {
+    // Outside of a request or a message there is no span to name it in.
+    let _ = CURRENT.try_with(|work| {
+        work.root.record(field, tracing::field::display(id));
+    });
+}
+
+/// The `traceparent` of an event of the batch that this code works on; `None` outside of [`follow_all`].
+pub fn of_event(id: Uuid) -> Option<String> {
+    CURRENT.try_with(|work| work.events.as_ref()?.get(&id).cloned()).ok().flatten()
 }
 
 /// The current span as a `traceparent`; `None` outside of a trace.
@@ -180,8 +234,8 @@ fn traceparent(span: &SpanContext) -> String {
 }
 
 fn span_context() -> Option<SpanContext> {
-    if !EXPORTED.load(Ordering::Relaxed) {
-        return CURRENT.try_with(|work| work.span.clone()).ok().flatten();
+    if !is_exported() {
+        return CURRENT.try_with(|work| work.context.clone()).ok().flatten();
     }
     let context = Span::current().context();
     let span = context.span().span_context().clone();
@@ -202,15 +256,18 @@ impl Extractor for HeadersRead<'_> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use http::{HeaderMap, HeaderValue};
     use tracing::Span;
+    use uuid::Uuid;
 
-    use super::{Parent, current, follow, for_request, inject, request_id, trace_id};
+    use super::{Parent, current, follow, follow_all, for_request, inject, of_event, request_id, trace_id};
 
     const PARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 
     #[tokio::test]
-    async fn a_trace_goes_from_headers_through_a_span_to_headers() {
+    async fn de14_a_trace_goes_from_headers_through_a_span_to_headers() {
         let mut incoming = HeaderMap::new();
         incoming.insert("traceparent", HeaderValue::from_static(PARENT));
         incoming.insert("tracestate", HeaderValue::from_static("vendor=1"));
@@ -230,13 +287,26 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_clients_trace_goes_on_and_its_sampling_flag_is_not_followed() {
+    async fn de14_a_client_neither_names_the_trace_nor_decides_that_it_is_exported() {
         let mut incoming = HeaderMap::new();
         incoming.insert("traceparent", HeaderValue::from_static(PARENT));
         incoming.insert("tracestate", HeaderValue::from_static("vendor=1"));
-        let sent = follow(Parent::of_client(&incoming), Span::none(), async { current() }).await.unwrap();
-        assert!(sent.starts_with("00-0af7651916cd43dd8448eb211c80319c-") && sent.ends_with("-00"), "{sent}");
-        assert!(Parent::of_client(&HeaderMap::new()).0.is_none());
+        let parent = Parent::of_client(&incoming);
+        assert_eq!(parent.links[0].trace_id().to_string(), "0af7651916cd43dd8448eb211c80319c");
+        let sent = follow(parent, Span::none(), async { current() }).await.unwrap();
+        assert!(!sent.contains("0af7651916cd43dd8448eb211c80319c") && sent.ends_with("-00"), "{sent}");
+        assert!(Parent::of_client(&HeaderMap::new()).links.is_empty());
+    }
+
+    #[tokio::test]
+    async fn de14_within_a_batch_each_event_keeps_its_own_trace() {
+        let (known, unknown) = (Uuid::from_u128(1), Uuid::from_u128(2));
+        let work = async { (of_event(known), of_event(unknown), current()) };
+        let events = BTreeMap::from([(known, PARENT.to_owned())]);
+        let (first, second, batch) = follow_all(events, Span::none(), work).await;
+        assert_eq!((first.as_deref(), second), (Some(PARENT), None));
+        assert!(batch.is_some_and(|batch| !batch.contains("0af7651916cd43dd8448eb211c80319c")));
+        assert_eq!(of_event(known), None);
     }
 
     #[tokio::test]

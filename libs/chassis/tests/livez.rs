@@ -17,7 +17,7 @@ async fn livez(process: &Process) -> (u16, String) {
 }
 
 #[tokio::test]
-async fn livez_fails_while_work_shows_no_progress_for_longer_than_its_limit() {
+async fn rs1_livez_fails_while_work_shows_no_progress_for_longer_than_its_limit() {
     let process = Process::for_test("cart");
     let healthy = process.heartbeat("watch", Duration::from_mins(1));
     assert_eq!(livez(&process).await, (200, "ok".to_owned()));

@@ -12,6 +12,7 @@ crate::events! {
 
 /// A cart's content.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Cart {
     pub cart_id: CartId,
@@ -24,6 +25,7 @@ pub struct Cart {
 
 /// A line of a cart.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct CartLine {
     pub product_id: ProductId,

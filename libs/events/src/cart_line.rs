@@ -15,6 +15,7 @@ crate::events! {
 
 /// A product that is no longer in a cart.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct RemovedProduct {
     pub cart_id: CartId,
@@ -31,6 +32,7 @@ pub struct RemovedProduct {
 
 /// A line of a cart whose unit price is another one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct RepricedLine {
     pub cart_id: CartId,

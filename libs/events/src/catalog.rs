@@ -16,6 +16,7 @@ crate::events! {
 
 /// A product as others may keep a copy of it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Product {
     pub product_id: ProductId,
@@ -45,6 +46,7 @@ pub struct Product {
 
 /// A variant with a price of its own.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct VariantPrice {
     pub variant: String,
@@ -54,6 +56,7 @@ pub struct VariantPrice {
 
 /// A product that is gone.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ProductDeleted {
     pub product_id: ProductId,
@@ -73,6 +76,7 @@ crate::events! {
 
 /// Stock after a change.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct StockChanged {
     pub product_id: ProductId,
@@ -89,6 +93,7 @@ pub struct StockChanged {
 
 /// A hold that ran out.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ReservationExpired {
     /// The order that held.

@@ -14,6 +14,7 @@ use crate::Event;
 ///
 /// Unknown fields are ignored, so that a newer release may add one.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Envelope {
     /// Unique for ever: consumers deduplicate by it.
@@ -43,6 +44,7 @@ pub struct Envelope {
     pub causation_id: Option<Uuid>,
     /// The event's own JSON, shaped by `type` and `version`. It is serialised once and not parsed between the event's
     /// owner and its consumer.
+    #[cfg_attr(feature = "openapi", schema(value_type = Object))]
     pub data: Box<RawValue>,
 }
 
@@ -70,6 +72,7 @@ impl Envelope {
 
 /// What `dead-letter-queue` holds: the message as it came, and why it was put aside.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct DeadLetter {
     /// The message's bytes in base64: it may be anything, JSON or not. Absent if it is larger than 256 KiB: the row of
@@ -82,6 +85,7 @@ pub struct DeadLetter {
 
 /// Where a dead letter came from.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct DeadLetterMetadata {
     /// The consumer that put it aside.
@@ -110,6 +114,7 @@ crate::events! {
 
 /// A mail that was given up after its last attempt. Without its address and text.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct DeadMail {
     /// The notification that it carries.

@@ -12,6 +12,8 @@ pub mod order_return;
 pub mod payment;
 pub mod promotional;
 pub mod recommendation;
+#[cfg(feature = "openapi")]
+pub mod schema;
 pub mod shipment;
 mod topic;
 pub mod user;
@@ -45,12 +47,23 @@ pub trait Event: serde::Serialize + serde::de::DeserializeOwned {
 
 /// Declares a topic's enum: its wire names, and the `Event` that goes with them.
 macro_rules! events {
-    ($(#[$doc:meta])* $name:ident on $topic:expr; $($(#[$variant_doc:meta])* $kind:literal => $variant:ident($data:ty),)+) => {
-        $(#[$doc])*
+    (
+        $(#[doc = $doc:literal])* $name:ident on $topic:expr;
+        $($(#[doc = $variant_doc:literal])* $kind:literal => $variant:ident($data:ty),)+
+    ) => {
+        $(#[doc = $doc])*
         #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
         #[serde(tag = "type", content = "data")]
         pub enum $name {
-            $($(#[$variant_doc])* #[serde(rename = $kind)] $variant($data),)+
+            $($(#[doc = $variant_doc])* #[serde(rename = $kind)] $variant($data),)+
+        }
+
+        #[cfg(feature = "openapi")]
+        impl crate::schema::Described for $name {
+            fn described() -> crate::schema::Events {
+                crate::schema::Events::on($topic, &[$($doc),*])
+                    $(.event::<$data>($kind, <Self as crate::Event>::VERSION, &[$($variant_doc),*]))+
+            }
         }
 
         impl crate::Event for $name {

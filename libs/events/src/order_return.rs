@@ -22,6 +22,7 @@ crate::events! {
 
 /// Units of an order that its owner sends back.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Return {
     pub return_id: ReturnId,

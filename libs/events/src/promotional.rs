@@ -14,6 +14,7 @@ crate::events! {
 
 /// A promotion as users are notified of it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Promotion {
     pub promotion_id: PromotionId,
@@ -28,6 +29,7 @@ pub struct Promotion {
 
 /// A product of a promotion, at its price during the promotion.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct PromotedProduct {
     pub product_id: ProductId,
@@ -41,6 +43,7 @@ pub struct PromotedProduct {
 
 /// A promotion that is over.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct PromotionEnded {
     pub promotion_id: PromotionId,

@@ -12,6 +12,7 @@ crate::events! {
 
 /// The products recommended to a user, best first.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Recommendations {
     pub user_id: UserId,
@@ -22,6 +23,7 @@ pub struct Recommendations {
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct RecommendedProduct {
     pub product_id: ProductId,
@@ -37,6 +39,7 @@ pub struct RecommendedProduct {
 
 /// Votes of all users on a product.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct FeedbackStats {
     pub positive_count: i64,

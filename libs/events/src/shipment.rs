@@ -14,6 +14,7 @@ crate::events! {
 
 /// A parcel of one seller with units of an order.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Shipment {
     pub shipment_id: ShipmentId,
@@ -31,6 +32,7 @@ pub struct Shipment {
 
 /// Units of one line of the order.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ShippedItem {
     pub product_id: ProductId,

@@ -27,6 +27,7 @@ crate::events! {
 
 /// An account as others may know it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Account {
     pub user_id: UserId,
@@ -44,23 +45,33 @@ pub struct Account {
 
 /// Which mails a user wants besides those about the account's security and about orders and payments themselves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "camelCase")]
 pub struct Preferences {
     /// Sales and newsletters.
+    #[serde(default = "wanted")]
     pub promotions: bool,
     /// The progress of an order between payment and delivery.
+    #[serde(default = "wanted")]
     pub order_updates: bool,
     /// Products that fit earlier purchases.
+    #[serde(default = "wanted")]
     pub recommendations: bool,
 }
 
 impl Default for Preferences {
     fn default() -> Self {
-        Self { promotions: true, order_updates: true, recommendations: true }
+        Self { promotions: wanted(), order_updates: wanted(), recommendations: wanted() }
     }
 }
 
+/// Of a mail about which a user has said nothing.
+const fn wanted() -> bool {
+    true
+}
+
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Login {
     pub user_id: UserId,
@@ -74,6 +85,7 @@ pub struct Login {
 /// A request to set a new password. The mail's link carries a token that both services derive from the request's id and a
 /// shared secret: none is in the event.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct PasswordReset {
     pub user_id: UserId,
@@ -86,6 +98,7 @@ pub struct PasswordReset {
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct EmailChange {
     pub user_id: UserId,
@@ -96,13 +109,14 @@ pub struct EmailChange {
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Revocation {
     pub user_id: UserId,
     /// The session that ended; absent if all of the user's did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub session_id: Option<SessionId>,
-    /// Why, as a code: `refresh-token-reused`, `password-changed`, `blocked`.
+    /// Why, as a code: `refresh-token-reused`, `password-changed`, `blocked`, `roles-changed`.
     pub reason: String,
 }
 
@@ -110,6 +124,7 @@ pub struct Revocation {
 /// derive from the request's id and a shared secret: none is in the event. It is the same whether or not another account has
 /// the new address.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct EmailChangeRequest {
     pub user_id: UserId,
@@ -125,6 +140,7 @@ pub struct EmailChangeRequest {
 
 /// An erased account. Carries no personal data.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Erasure {
     pub user_id: UserId,

@@ -16,7 +16,7 @@ use rdkafka::{
     message::{BorrowedMessage, Headers as _},
 };
 
-use crate::{Config, Error, error_log::ErrorLog};
+use crate::{Config, Error, error_log::ErrorLog, lag::Lag};
 
 /// A member that sends no heartbeat for this long loses its partitions, in milliseconds.
 const SESSION_MS_MAX: &str = "15000";
@@ -27,6 +27,8 @@ const FETCH_BYTES_MAX: &str = "4194304";
 /// Longest time that the broker holds a fetch without messages, in milliseconds. A new message ends it at once; a partition
 /// that is resumed waits for its end.
 const FETCH_WAIT_MS_MAX: &str = "1000";
+/// Interval at which librdkafka reports its state, in milliseconds: from it the lag is measured.
+const STATISTICS_MS: &str = "10000";
 
 /// Headers of a message that are read.
 const HEADERS_MAX: usize = 16;
@@ -84,10 +86,12 @@ impl Consumer {
             .set("heartbeat.interval.ms", HEARTBEAT_MS)
             .set("queued.max.messages.kbytes", FETCHED_KIB_MAX)
             .set("fetch.max.bytes", FETCH_BYTES_MAX)
-            .set("fetch.wait.max.ms", FETCH_WAIT_MS_MAX);
-        let client: StreamConsumer<Context> =
-            settings.create_with_context(Context::default()).map_err(Error::Client)?;
+            .set("fetch.wait.max.ms", FETCH_WAIT_MS_MAX)
+            .set("statistics.interval.ms", STATISTICS_MS);
         let topics: Vec<(String, Topic)> = topics.iter().map(|topic| (config.topic(*topic), *topic)).collect();
+        let context =
+            Context { rebalances: Mutex::default(), errors: ErrorLog::default(), lag: Lag::new(group, &topics) };
+        let client: StreamConsumer<Context> = settings.create_with_context(context).map_err(Error::Client)?;
         let names: Vec<&str> = topics.iter().map(|(name, _)| name.as_str()).collect();
         client.subscribe(&names).map_err(Error::Client)?;
         Ok(Self { client, topics })
@@ -97,15 +101,8 @@ impl Consumer {
     pub async fn recv(&self) -> Result<Incoming, Error> {
         loop {
             let message = self.client.recv().await.map_err(Error::Receive)?;
-            if let Some(topic) = self.topic(message.topic()) {
-                return Ok(Incoming {
-                    partition: Partition { topic, number: message.partition() },
-                    offset: message.offset(),
-                    key: message.key().map(<[u8]>::to_vec),
-                    payload: message.payload().unwrap_or_default().to_vec(),
-                    sent_at_ms: message.timestamp().to_millis().unwrap_or(0),
-                    headers: headers(&message),
-                });
+            if let Some(incoming) = incoming(&message, &self.topics) {
+                return Ok(incoming);
             }
         }
     }
@@ -174,11 +171,12 @@ enum Change {
     Revoked(Vec<(String, i32)>),
 }
 
-/// Records rebalances, which librdkafka passes to its callback only, during a poll.
-#[derive(Debug, Default)]
+/// Records rebalances, which librdkafka passes to its callback only, during a poll, and the lag.
+#[derive(Debug)]
 struct Context {
     rebalances: Mutex<Vec<Change>>,
     errors: ErrorLog,
+    lag: Lag,
 }
 
 impl Context {
@@ -195,6 +193,10 @@ impl ClientContext for Context {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, line: &str) {
         self.errors.log(level, facility, line);
     }
+
+    fn stats_raw(&self, statistics: &[u8]) {
+        self.lag.measure(statistics);
+    }
 }
 
 impl ConsumerContext for Context {
@@ -209,6 +211,19 @@ impl ConsumerContext for Context {
             self.rebalances().push(Change::Assigned(names(partitions)));
         }
     }
+}
+
+/// The message without its client; `None` if its topic is none of these.
+pub(crate) fn incoming(message: &BorrowedMessage<'_>, topics: &[(String, Topic)]) -> Option<Incoming> {
+    let (_, topic) = topics.iter().find(|(name, _)| name == message.topic())?;
+    Some(Incoming {
+        partition: Partition { topic: *topic, number: message.partition() },
+        offset: message.offset(),
+        key: message.key().map(<[u8]>::to_vec),
+        payload: message.payload().unwrap_or_default().to_vec(),
+        sent_at_ms: message.timestamp().to_millis().unwrap_or(0),
+        headers: headers(message),
+    })
 }
 
 fn headers(message: &BorrowedMessage<'_>) -> Vec<(String, Vec<u8>)> {

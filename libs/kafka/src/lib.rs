@@ -1,4 +1,4 @@
-//! Kafka client: a producer that awaits acknowledgements, and a consumer with explicit commits.
+//! Kafka client: a producer that awaits acknowledgements, a consumer with explicit commits, and a reader without a group.
 //!
 //! Contains bytes, topic names and offsets. Must not depend on the meaning of an event or on deduplication.
 
@@ -7,13 +7,16 @@ mod config;
 mod consumer;
 mod delivery;
 mod error_log;
+mod lag;
 mod producer;
+mod reader;
 mod rotation;
 
 pub use admin::ensure_topics;
 pub use config::Config;
 pub use consumer::{Consumer, Incoming, Partition, Rebalanced};
 pub use producer::{BatchError, Outgoing, Producer, Unacknowledged, partition_of};
+pub use reader::{ReadPositions, Reader};
 
 /// Why a Kafka operation failed.
 #[derive(Debug, thiserror::Error)]

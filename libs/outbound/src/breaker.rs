@@ -12,8 +12,10 @@ const FAILURES_MAX: u32 = 5;
 /// How long it stays open before one call may try.
 const OPEN: Duration = Duration::from_secs(2);
 
+/// Counts failures of one callee. Only those that are the callee's own are reported: what a client or the builder of a request
+/// did wrong says nothing about the callee.
 #[derive(Debug, Default)]
-pub(crate) struct Breaker(Mutex<State>);
+pub struct Breaker(Mutex<State>);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
@@ -34,15 +36,18 @@ impl Default for State {
 
 /// What a report changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Change {
+pub enum Change {
+    /// Calls are not made for a while.
     Opened,
+    /// Calls are made again.
     Closed,
+    /// Calls are made, or not, as before.
     None,
 }
 
 impl Breaker {
     /// Whether a call may be made at `now`. The caller must report the result of an allowed call.
-    pub(crate) fn admits(&self, now: Instant) -> bool {
+    pub fn admits(&self, now: Instant) -> bool {
         let mut state = self.state();
         match *state {
             State::Closed { .. } => true,
@@ -55,7 +60,7 @@ impl Breaker {
     }
 
     /// The callee answered.
-    pub(crate) fn succeeded(&self) -> Change {
+    pub fn succeeded(&self) -> Change {
         let mut state = self.state();
         let was_open = matches!(*state, State::Open { .. });
         *state = State::default();
@@ -63,7 +68,7 @@ impl Breaker {
     }
 
     /// The callee did not answer, or not sensibly.
-    pub(crate) fn failed(&self, now: Instant) -> Change {
+    pub fn failed(&self, now: Instant) -> Change {
         let mut state = self.state();
         match *state {
             State::Closed { failures } if failures + 1 < FAILURES_MAX => {
@@ -102,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn it_opens_after_five_failures_in_a_row_and_not_after_five_in_all() {
+    fn rs5_it_opens_after_five_failures_in_a_row_and_not_after_five_in_all() {
         let now = Instant::now();
         assert!(!opened_at(now).admits(now));
         let breaker = Breaker::default();
@@ -115,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn after_two_seconds_one_call_tries_for_all() {
+    fn rs5_after_two_seconds_one_call_tries_for_all() {
         let now = Instant::now();
         let (breaker, later) = (opened_at(now), now + Duration::from_secs(2));
         assert!(!breaker.admits(now + Duration::from_millis(1999)));
@@ -124,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn a_probe_that_succeeds_closes_it_and_one_that_fails_keeps_it_open() {
+    fn rs5_a_probe_that_succeeds_closes_it_and_one_that_fails_keeps_it_open() {
         let now = Instant::now();
         let (breaker, later) = (opened_at(now), now + Duration::from_secs(2));
         assert!(breaker.admits(later));
@@ -137,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn a_probe_that_never_reports_does_not_block_for_ever() {
+    fn rs5_a_probe_that_never_reports_does_not_block_for_ever() {
         let now = Instant::now();
         let (breaker, later) = (opened_at(now), now + Duration::from_secs(2));
         assert!(breaker.admits(later));

@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use agora_chassis::{BoxError, Dependency, Process, trace};
+use agora_chassis::{BoxError, Dependency, Process, deadline, trace};
 use agora_vocab::{Clock, Ids, UserId};
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Uri, header};
@@ -18,7 +18,7 @@ use uuid::Uuid;
 use crate::{
     breaker::{Breaker, Change},
     failure::{CallError, Failure, unexplained},
-    retry,
+    retry::{self, RetryBudget},
     signer::InternalSigner,
     transport::{self, HttpClient, InvalidOrigin, Origin, TimeLimits, TransportError},
 };
@@ -61,6 +61,7 @@ struct Shared {
     http: HttpClient,
     limits: CallLimits,
     breaker: Breaker,
+    retries: RetryBudget,
     dependency: Dependency,
     process: Process,
     clock: Arc<dyn Clock>,
@@ -118,6 +119,7 @@ impl Client {
             http: HttpClient::new(TimeLimits { connect: CONNECT_MAX, silence: try_max, total: try_max }),
             limits,
             breaker: Breaker::default(),
+            retries: RetryBudget::default(),
             dependency: process.dependency(callee),
             process: process.clone(),
             clock: process.clock(),
@@ -171,7 +173,16 @@ impl Client {
     }
 
     async fn answer(&self, call: &Call<'_>) -> Result<Answer, CallError> {
-        let deadline = Instant::now() + self.shared.limits.call_max;
+        let shared = &self.shared;
+        let call_max = deadline::left().map_or(shared.limits.call_max, |left| left.min(shared.limits.call_max));
+        if call_max.is_zero() {
+            shared.count("late");
+            return Err(CallError::Unavailable(Failure::Late { callee: shared.callee }.into()));
+        }
+        shared.retries.deposit();
+        let deadline = Instant::now() + call_max;
+        // Else each layer would multiply the tries of the one above it.
+        let retries = !deadline::caller_retries();
         let mut tries = 0;
         let failure = loop {
             tries += 1;
@@ -180,13 +191,17 @@ impl Client {
                 Err(failure) => failure,
             };
             let left = deadline.saturating_duration_since(Instant::now());
-            let pause = failure.worth_another_try().then(|| {
-                let random = self.shared.ids.next().as_u64_pair().1;
+            let pause = (retries && failure.worth_another_try()).then(|| {
+                let random = shared.ids.next().as_u64_pair().1;
                 retry::pause(tries, left, failure.retry_after(), random)
             });
             let Some(Some(pause)) = pause else { break failure };
-            metrics::counter!("outbound_retry_total", "callee" => self.shared.callee).increment(1);
-            tracing::debug!(callee = self.shared.callee, %failure, pause_ms = pause.as_millis(), "trying again");
+            if !shared.retries.withdraw() {
+                metrics::counter!("outbound_retry_refused_total", "callee" => shared.callee).increment(1);
+                break failure;
+            }
+            metrics::counter!("outbound_retry_total", "callee" => shared.callee).increment(1);
+            tracing::debug!(callee = shared.callee, %failure, pause_ms = pause.as_millis(), "trying again");
             tokio::time::sleep(pause).await;
         };
         Err(CallError::Unavailable(failure.into()))
@@ -200,23 +215,25 @@ impl Client {
             shared.count("open");
             return Err(Failure::Open { callee: shared.callee });
         }
-        let result = self.send(call, deadline.saturating_duration_since(started)).await;
-        shared.report(&result, started.elapsed());
+        let wait = deadline.saturating_duration_since(started).min(shared.limits.try_max);
+        let result = self.send(call, wait).await;
+        shared.report(&result, started.elapsed(), wait);
         result
     }
 
-    async fn send(&self, call: &Call<'_>, left: Duration) -> Result<Answer, Failure> {
+    /// Waits for `wait` at most, and tells the callee so.
+    async fn send(&self, call: &Call<'_>, wait: Duration) -> Result<Answer, Failure> {
         let shared = &*self.shared;
         let mut request = Request::new(call.body.clone().map_or_else(transport::empty, transport::full));
         *request.method_mut() = call.method.clone();
         *request.uri_mut() = call.path.parse::<Uri>().map_err(|error| shared.not_callable(error))?;
         *request.headers_mut() = self.headers(call)?;
+        deadline::send(request.headers_mut(), wait);
         let response = if let Some(routers) = shared.process.routers_of(shared.callee) {
-            transport::in_process(routers.internal, request.map(axum::body::Body::new), left.min(shared.limits.try_max))
-                .await
+            transport::in_process(routers.internal, request.map(axum::body::Body::new), wait).await
         } else {
             let origin = shared.origin.as_ref().map_err(|error| shared.not_callable(*error))?;
-            shared.http.send(origin, request, left).await.map(|response| response.map(BodyExt::boxed_unsync))
+            shared.http.send(origin, request, wait).await.map(|response| response.map(BodyExt::boxed_unsync))
         };
         let response = response.map_err(|error| shared.failed(error))?;
         let (status, retry_after) = (response.status(), retry_after(response.headers()));
@@ -284,14 +301,17 @@ impl Shared {
             .map_err(|error| CallError::Unavailable(Failure::Body { callee: self.callee, source: Some(error) }.into()))
     }
 
-    fn report(&self, result: &Result<Answer, Failure>, took: Duration) {
+    /// `wait` is how long the answer was waited for.
+    fn report(&self, result: &Result<Answer, Failure>, took: Duration, wait: Duration) {
         let change = match result {
             Ok(answer) => {
                 self.count(if answer.status.is_client_error() { "refused" } else { "ok" });
                 self.breaker.succeeded()
             }
-            // A call that could not be made says nothing about the callee.
-            Err(failure @ Failure::Request { .. }) => return self.count(failure.label()),
+            // Neither a call that could not be made nor one that the callee had no time for says anything about the callee.
+            Err(failure) if !failure.is_of_the_callee() || (failure.is_timeout() && wait < self.limits.try_max) => {
+                return self.count(failure.label());
+            }
             Err(failure) => {
                 self.count(failure.label());
                 self.breaker.failed(Instant::now())

@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_is_used_until_its_time_ends_or_it_is_removed() {
+    fn rs10_an_answer_is_used_until_its_time_ends_or_it_is_removed() {
         let (cache, now) = (DnsCache::default(), Instant::now());
         cache.store("cart", vec![address(1)], now);
         let found = |after: Duration| cache.find("cart", now + after).map(Iterator::collect::<Vec<_>>);
@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn connections_begin_with_each_address_in_turn() {
+    fn rs11_connections_begin_with_each_address_in_turn() {
         let (cache, now) = (DnsCache::default(), Instant::now());
         cache.store("cart", [1, 2, 3].map(address).to_vec(), now);
         let firsts: Vec<_> = (0..4).map(|_| cache.find("cart", now).unwrap().next().unwrap().port()).collect();
@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_system_is_asked_for_an_unknown_name_and_its_answer_is_stored() {
+    async fn rs10_the_system_is_asked_for_an_unknown_name_and_its_answer_is_stored() {
         let mut cache = DnsCache::default();
         let addresses: Vec<_> = cache.call("localhost".parse().unwrap()).await.unwrap().collect();
         assert!(!addresses.is_empty() && addresses.iter().all(|address| address.ip().is_loopback()));

@@ -35,6 +35,12 @@ pub enum Failure {
         /// The service that was to be called.
         callee: &'static str,
     },
+    /// The caller of this work has no time left; the call was not made.
+    #[error("there is no time left to call {callee}")]
+    Late {
+        /// The service that was to be called.
+        callee: &'static str,
+    },
     /// No connection, no answer in time, or half of one.
     #[error("{callee} did not answer")]
     Transport {
@@ -76,8 +82,22 @@ impl Failure {
     pub(crate) fn worth_another_try(&self) -> bool {
         match self {
             Self::Transport { .. } | Self::Status { .. } => true,
-            Self::Open { .. } | Self::Body { .. } | Self::Request { .. } => false,
+            Self::Open { .. } | Self::Late { .. } | Self::Body { .. } | Self::Request { .. } => false,
         }
+    }
+
+    /// Whether it shows that the callee does not work. A refusal to listen to this caller, to this request or at this version is
+    /// the caller's fault, and the breaker must not open for it: other calls would fail with it.
+    pub(crate) fn is_of_the_callee(&self) -> bool {
+        match self {
+            Self::Transport { .. } | Self::Body { .. } => true,
+            Self::Status { status, .. } => *status >= 500 || matches!(*status, 408 | 429),
+            Self::Open { .. } | Self::Late { .. } | Self::Request { .. } => false,
+        }
+    }
+
+    pub(crate) fn is_timeout(&self) -> bool {
+        matches!(self, Self::Transport { source, .. } if source.is_timeout())
     }
 
     pub(crate) fn retry_after(&self) -> Option<Duration> {
@@ -90,6 +110,7 @@ impl Failure {
     pub(crate) fn label(&self) -> &'static str {
         match self {
             Self::Open { .. } => "open",
+            Self::Late { .. } => "late",
             Self::Transport { .. } => "transport",
             Self::Status { .. } => "status",
             Self::Body { .. } => "body",

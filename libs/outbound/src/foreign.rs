@@ -14,7 +14,7 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use agora_chassis::BoxError;
 use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, Method, Request, StatusCode};
+use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
 use hyper_rustls::HttpsConnector;
@@ -24,6 +24,7 @@ use hyper_util::{
 };
 use rustls::{ClientConfig, RootCertStore};
 use tokio::time::{Instant, timeout_at};
+use tracing::Instrument as _;
 
 use self::connector::GuardedConnector;
 pub use self::{
@@ -33,6 +34,7 @@ pub use self::{
     resolver::{Resolver, Resolving, SystemResolver},
     url::{ForeignUrl, UrlFault},
 };
+use crate::client_span;
 
 /// Largest head of an answer, in bytes.
 const HEAD_BYTES_MAX: usize = 32 << 10;
@@ -112,21 +114,56 @@ impl ForeignClient {
 
     /// Sends a POST and returns the answer with the beginning of its body.
     pub async fn post(&self, url: &ForeignUrl, headers: HeaderMap, body: Bytes) -> Result<ForeignAnswer, ForeignError> {
-        let request = Request::builder().method(Method::POST).uri(url.uri().clone()).body(Full::new(body));
+        self.send(Method::POST, url, headers, body).await
+    }
+
+    /// Sends a GET and returns the answer with the beginning of its body.
+    pub async fn get(&self, url: &ForeignUrl, headers: HeaderMap) -> Result<ForeignAnswer, ForeignError> {
+        self.send(Method::GET, url, headers, Bytes::new()).await
+    }
+
+    async fn send(
+        &self,
+        method: Method,
+        url: &ForeignUrl,
+        headers: HeaderMap,
+        body: Bytes,
+    ) -> Result<ForeignAnswer, ForeignError> {
+        let request = Request::builder().method(method.clone()).uri(url.uri().clone()).body(Full::new(body));
         let mut request = request.map_err(ForeignError::Request)?;
         *request.headers_mut() = headers;
+        let peer = (url.uri().host().unwrap_or_default(), url.uri().port_u16());
+        let span = client_span::open(&method, peer, request.headers_mut());
         let ends = Instant::now() + self.limits.total;
-        let response = match timeout_at(ends, self.client.request(request)).await {
-            Ok(Ok(response)) => response,
-            Ok(Err(error)) if error.is_connect() => return Err(ForeignError::Connect(error)),
-            Ok(Err(error)) => return Err(ForeignError::Broken(error)),
-            Err(_) => return Err(ForeignError::Timeout(self.limits.total)),
-        };
-        let (head, body) = response.into_parts();
+        let response = self.begin(request, ends).instrument(span.clone()).await;
+        client_span::close(&span, response.as_ref().map(Response::status).map_err(ForeignError::kind));
+        let (head, body) = response?.into_parts();
         let mut beginning = BytesMut::new();
         // The status has decided: what is missing of the body is not missed.
         let _ = timeout_at(ends, read(body, &mut beginning, self.limits.answer_bytes_max)).await;
         Ok(ForeignAnswer { status: head.status, headers: head.headers, body: beginning.freeze() })
+    }
+
+    /// Sends the request and returns when the answer's head has arrived.
+    async fn begin(&self, request: Request<Full<Bytes>>, ends: Instant) -> Result<Response<Incoming>, ForeignError> {
+        match timeout_at(ends, self.client.request(request)).await {
+            Ok(Ok(response)) => Ok(response),
+            Ok(Err(error)) if error.is_connect() => Err(ForeignError::Connect(error)),
+            Ok(Err(error)) => Err(ForeignError::Broken(error)),
+            Err(_) => Err(ForeignError::Timeout(self.limits.total)),
+        }
+    }
+}
+
+impl ForeignError {
+    /// A word for it, as an attribute of spans.
+    const fn kind(&self) -> &'static str {
+        match self {
+            Self::Connect(_) => "connect",
+            Self::Broken(_) => "broken",
+            Self::Timeout(_) => "timeout",
+            Self::Request(_) => "request",
+        }
     }
 }
 

@@ -3,15 +3,16 @@
 //! Knows no route and no body of any service; a typed client per callee lives in the service that calls. The gateway uses
 //! [`transport`] alone. [`foreign`] sends to addresses that others name.
 
-mod breaker;
+pub mod breaker;
 mod client;
+mod client_span;
 mod dns;
 mod failure;
 pub mod foreign;
-mod retry;
+pub mod retry;
 mod signer;
 pub mod transport;
 
 pub use client::{CallLimits, Client};
 pub use failure::{CallError, Failure};
-pub use signer::InternalSigner;
+pub use signer::{InternalSigner, SignError};

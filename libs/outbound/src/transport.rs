@@ -24,8 +24,9 @@ use tokio::{
     time::{Instant, Sleep, sleep_until, timeout, timeout_at},
 };
 use tower::{Service, ServiceExt as _};
+use tracing::Instrument as _;
 
-use crate::dns::DnsCache;
+use crate::{client_span, dns::DnsCache};
 
 /// Most idle connections that are kept for one address. More requests at a time open more connections, which are closed
 /// when they become idle.
@@ -197,6 +198,17 @@ impl TransportError {
         }
     }
 
+    /// A word for it, as an attribute of spans.
+    const fn kind(&self) -> &'static str {
+        match self {
+            Self::Address(_) => "address",
+            Self::Connect(_) => "connect",
+            Self::Broken(_) => "broken",
+            Self::CutShort(_) | Self::InProcess(_) => "cut_short",
+            Self::Timeout(_) => "timeout",
+        }
+    }
+
     /// Whether the time limit of the response passed.
     pub fn is_timeout(&self) -> bool {
         matches!(self, Self::Timeout(_))
@@ -240,6 +252,18 @@ impl HttpClient {
         let target = request.uri().path_and_query().cloned().unwrap_or_else(|| uri::PathAndQuery::from_static("/"));
         *request.uri_mut() = origin.uri(target).map_err(TransportError::Address)?;
         request.headers_mut().insert(header::HOST, origin.host.clone());
+        let (method, authority) = (request.method().clone(), &origin.authority);
+        let span = client_span::open(&method, (authority.host(), authority.port_u16()), request.headers_mut());
+        let result = self.exchange(request, total).instrument(span.clone()).await;
+        client_span::close(&span, result.as_ref().map(Response::status).map_err(TransportError::kind));
+        result
+    }
+
+    async fn exchange(
+        &self,
+        request: Request<RequestBody>,
+        total: Duration,
+    ) -> Result<Response<ResponseBody>, TransportError> {
         let (started, total) = (Instant::now(), total.min(self.limits.total));
         let head_max = total.min(self.limits.silence);
         match timeout_at(started + head_max, self.client.request(request)).await {

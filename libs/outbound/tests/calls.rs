@@ -3,16 +3,21 @@
 
 use std::{
     net::SocketAddr,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
 use agora_chassis::{
     Process, Routers, WatchedSecret,
+    deadline::Deadline,
     trace::{Parent, for_request},
 };
+use agora_keyring::KeySet;
 use agora_outbound::{CallError, Client, Failure, InternalSigner};
-use agora_vocab::UserId;
+use agora_vocab::{Secret, UserId};
 use axum::{
     Router,
     body::{Body, to_bytes},
@@ -130,7 +135,7 @@ async fn a_service_of_the_same_process_is_called_without_a_socket_and_as_over_ht
 }
 
 #[tokio::test]
-async fn a_command_carries_its_id_a_token_the_request_and_the_body() {
+async fn gw9_a_command_carries_its_id_a_token_with_the_user_the_request_and_the_body() {
     let callee = Callee::answering(|_| json_of(200, &json!({"held": 3}))).await;
     let (id, user) = (Uuid::from_u128(5), UserId::new(Uuid::from_u128(7)));
     let (client, body) = (callee.client().for_user(user), json!({"n": 1}));
@@ -149,8 +154,9 @@ async fn a_command_carries_its_id_a_token_the_request_and_the_body() {
     validation.set_audience(&["catalog"]);
     validation.set_issuer(&["order"]);
     let token = seen.headers["x-internal-token"].to_str().unwrap();
-    let claims =
-        jsonwebtoken::decode::<Value>(token, &DecodingKey::from_secret(b"zebra-1"), &validation).unwrap().claims;
+    let keys = KeySet::parse(&Secret::new("zebra-1")).of_calls("order", "catalog");
+    let key = DecodingKey::from_secret(keys[0].expose().as_bytes());
+    let claims = jsonwebtoken::decode::<Value>(token, &key, &validation).unwrap().claims;
     assert_eq!(claims["sub"], json!(user));
     let life = claims["exp"].as_i64().unwrap() - callee.process.clock().now().unix_timestamp();
     assert!((58..=60).contains(&life), "{life}");
@@ -165,7 +171,7 @@ async fn a_read_has_no_command_id_and_an_empty_success_is_nothing() {
 }
 
 #[tokio::test]
-async fn what_fails_for_a_moment_is_repeated_under_the_same_command_id() {
+async fn rs4_what_fails_for_a_moment_is_repeated_under_the_same_command_id() {
     for first in [500, 502, 503, 429] {
         let callee = Callee::answering(move |n| json_of(if n < 2 { first } else { 200 }, &json!(n))).await;
         let answer = callee.client().command::<_, u32>("/do", Uuid::from_u128(5), &()).await;
@@ -176,7 +182,7 @@ async fn what_fails_for_a_moment_is_repeated_under_the_same_command_id() {
 }
 
 #[tokio::test]
-async fn there_are_three_tries_and_no_more() {
+async fn rs4_there_are_three_tries_and_no_more() {
     let callee = Callee::answering(|_| json_of(503, &json!({}))).await;
     let error = callee.client().get::<Value>("/").await.unwrap_err();
     assert!(matches!(failure(error), Failure::Status { status: 503, .. }));
@@ -246,7 +252,7 @@ async fn retry_after_is_waited_for_within_the_deadline_and_not_beyond() {
 }
 
 #[tokio::test]
-async fn a_call_without_a_response_ends_at_its_deadline() {
+async fn rs4_a_call_without_a_response_ends_at_its_deadline() {
     let callee = Callee::answering(|_| None).await;
     let started = Instant::now();
     let error = callee.client().get::<Value>("/").await.unwrap_err();
@@ -256,7 +262,7 @@ async fn a_call_without_a_response_ends_at_its_deadline() {
 }
 
 #[tokio::test]
-async fn a_callee_that_is_away_opens_the_breaker_and_its_return_closes_it() {
+async fn rs5_a_callee_that_is_away_opens_the_breaker_and_its_return_closes_it() {
     let callee = Callee::answering(|n| json_of(if n < 5 { 500 } else { 200 }, &json!(n))).await;
     let (client, process) = (callee.client(), &callee.process);
     client.get::<Value>("/").await.unwrap_err();
@@ -275,7 +281,7 @@ async fn a_callee_that_is_away_opens_the_breaker_and_its_return_closes_it() {
 }
 
 #[tokio::test]
-async fn refusals_do_not_open_the_breaker() {
+async fn rs5_refusals_do_not_open_the_breaker() {
     let callee = Callee::answering(|_| json_of(404, &json!({}))).await;
     let client = callee.client();
     for _ in 0..8 {
@@ -319,4 +325,77 @@ async fn neither_errors_nor_debug_output_show_the_token_or_the_secret() {
     let error = client.get::<Value>("/internal/v1/who?email=ada@example.com").await.unwrap_err();
     let shown = format!("{client:?} {error:?}");
     assert!(!shown.contains("zebra") && !shown.contains("ada@example.com"), "{shown}");
+}
+
+#[tokio::test]
+async fn rs4_the_time_of_the_caller_limits_the_call_and_goes_on_with_it() {
+    let wait = |seen: &Seen| seen.headers["x-request-timeout-ms"].to_str().unwrap().parse::<u64>().unwrap();
+    let callee = Callee::answering(|n| if n == 0 { json_of(200, &json!(1)) } else { None }).await;
+    let client = callee.client();
+    client.get::<u32>("/").await.unwrap();
+    assert!((1_900..=2_000).contains(&wait(&callee.seen()[0])), "{:?}", callee.seen()[0].headers);
+
+    let started = Instant::now();
+    let limit = Deadline::after(Duration::from_millis(400), false);
+    let error = failure(limit.within(client.get::<u32>("/")).await.unwrap_err());
+    assert!(matches!(error, Failure::Transport { .. }), "{error}");
+    assert!(started.elapsed() < Duration::from_millis(1_500), "{:?}", started.elapsed());
+    let waits: Vec<_> = callee.seen()[1..].iter().map(wait).collect();
+    assert!(!waits.is_empty() && waits.iter().all(|wait| *wait <= 400), "{waits:?}");
+
+    let seen = callee.seen().len();
+    let late = Deadline::after(Duration::ZERO, false).within(client.get::<u32>("/")).await.unwrap_err();
+    assert!(matches!(failure(late), Failure::Late { .. }));
+    assert_eq!(callee.seen().len(), seen, "nothing was sent");
+}
+
+#[tokio::test]
+async fn rs4_a_call_for_a_caller_that_repeats_it_is_made_once() {
+    let callee = Callee::answering(|_| json_of(503, &json!({}))).await;
+    let limit = Deadline::after(Duration::from_secs(5), true);
+    limit.within(callee.client().get::<Value>("/")).await.unwrap_err();
+    assert_eq!(callee.seen().len(), 1);
+}
+
+#[tokio::test]
+async fn rs4_a_callee_that_refuses_everything_gets_a_tenth_more_requests_and_not_three_times_as_many() {
+    const CALLS: usize = 100;
+    // Without the breaker, which would stop the calls before: a refused token is not the callee's fault.
+    let callee = Callee::answering(|_| json_of(401, &json!({}))).await;
+    let client = callee.client();
+    for _ in 0..CALLS {
+        client.get::<Value>("/").await.unwrap_err();
+    }
+    let seen = callee.seen().len();
+    assert!((CALLS + 20..=CALLS + 20 + CALLS / 10).contains(&seen), "{seen}");
+}
+
+#[tokio::test]
+async fn rs5_faults_of_the_caller_do_not_open_the_breaker() {
+    // Seven calls of three tries each.
+    const REFUSED: usize = 21;
+    for status in [302, 401, 403, 405, 415, 421] {
+        let callee = Callee::answering(move |n| json_of(if n < REFUSED { status } else { 200 }, &json!(n))).await;
+        let client = callee.client();
+        let mut last = None;
+        while callee.seen().len() < REFUSED {
+            last = Some(failure(client.get::<Value>("/").await.unwrap_err()));
+        }
+        assert!(matches!(last, Some(Failure::Status { .. })), "{status}: {last:?}");
+        client.get::<u32>("/").await.unwrap();
+        assert!(callee.process.readiness().degraded.is_empty(), "{status}");
+    }
+    // A caller that has no time for an answer, and a request that cannot be built.
+    let awake = Arc::new(AtomicBool::new(false));
+    let answers = awake.clone();
+    let callee =
+        Callee::answering(move |n| answers.load(Ordering::SeqCst).then(|| json_of(200, &json!(n))).flatten()).await;
+    let client = callee.client();
+    for _ in 0..10 {
+        let limit = Deadline::after(Duration::from_millis(20), true);
+        limit.within(client.get::<Value>("/")).await.unwrap_err();
+        client.get::<Value>("no path").await.unwrap_err();
+    }
+    awake.store(true, Ordering::SeqCst);
+    client.get::<u32>("/").await.unwrap();
 }

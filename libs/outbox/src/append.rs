@@ -4,6 +4,7 @@
 
 use std::sync::LazyLock;
 
+use agora_chassis::trace;
 use agora_events::{Envelope, Event};
 use agora_postgres::Tx;
 use agora_vocab::{Epoch, Ids};
@@ -92,7 +93,7 @@ impl OutboxRow {
             aggregate,
             seq,
             epoch: i64::from(epoch.0),
-            trace: agora_chassis::trace::current(),
+            trace: causation.and_then(trace::of_event).or_else(trace::current),
             correlation_id: correlation,
             causation_id: causation,
             data: data.get().to_owned(),

@@ -34,10 +34,12 @@ impl Relay {
             return Ok(Batch::default());
         }
         let topics: Vec<String> = rows.iter().map(|row| row.topic.clone()).collect();
+        let kinds: Vec<String> = rows.iter().map(|row| row.kind.clone()).collect();
         let messages: Result<Vec<_>, _> = rows.into_iter().map(Row::into_message).collect();
         let Ok(messages) = messages else { return Ok(hold(&mut waiting.held, topics.into_iter().collect(), true)) };
         let Err(failed) = self.producer.send_all(&messages).await else {
             tx.commit().await?;
+            self.count_sent(kinds);
             return Ok(Batch { sent, more });
         };
         drop(tx);

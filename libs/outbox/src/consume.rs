@@ -26,6 +26,7 @@ use tracing::Instrument;
 
 use crate::{
     backoff::backoff,
+    consumer_span,
     dead_letter::{DeadLetterDraft, printable, store},
     epochs::Epochs,
     partition_queues::{Completion, InFlight, PartitionQueues},
@@ -64,6 +65,17 @@ pub enum Failure {
     Poison(#[source] BoxError),
 }
 
+impl Failure {
+    /// Label of `processing_errors_total`.
+    const fn error_type(&self) -> &'static str {
+        match self {
+            Self::Again(_) => "again",
+            Self::Defect(_) => "defect",
+            Self::Poison(_) => "poison",
+        }
+    }
+}
+
 /// Events in the order of their partitions; a handler may apply some and fail, and then gets all of them again.
 type Handler = Arc<dyn Fn(Vec<Envelope>) -> BoxFuture<'static, Result<(), Failure>> + Send + Sync>;
 
@@ -90,7 +102,7 @@ pub fn consume<H>(
         service: process.service(),
         clock: process.clock(),
         ids: process.ids(),
-        kafka: process.dependency("kafka"),
+        kafka: process.dependency("kafka").measured_by("kafka_connection_status"),
         shutdown: process.shutdown(),
     });
     process.supervise("consumer", move || worker.clone().run());
@@ -204,10 +216,11 @@ impl Worker {
             messages().map(|message| serde_json::from_slice(&message.payload)).collect();
         let handled = match parsed {
             Ok(envelopes) if envelopes.len() > 1 => {
-                let span =
-                    tracing::info_span!(parent: None, "consume", consumer = self.consumer, events = envelopes.len());
+                let traces = envelopes.iter().filter_map(|envelope| Some((envelope.id, envelope.trace.clone()?)));
+                let span = consumer_span::of_batch(self.consumer, envelopes.len());
                 let _permit = self.handlers.acquire().await;
-                matches!(self.handle(&envelopes).instrument(span).await, Some(Ok(())))
+                let handled = trace::follow_all(traces.collect(), span, self.handle(&envelopes)).await;
+                matches!(handled, Some(Ok(())))
             }
             _ => false,
         };
@@ -275,17 +288,20 @@ impl Worker {
         let reason = match &parsed {
             // Without the error's own text, which may quote the message.
             Err(error) => {
+                self.count_error("malformed");
                 format!("no envelope: {:?} error at line {} column {}", error.classify(), error.line(), error.column())
             }
-            Ok(envelope) => match self.handle_one(envelope).await {
-                Ok(()) => {
-                    self.count(message, "handled");
-                    return Attempt::Done;
+            Ok(envelope) => {
+                match self.handle_one(message, envelope).await.inspect_err(|e| self.count_error(e.error_type())) {
+                    Ok(()) => {
+                        self.count(message, "handled");
+                        return Attempt::Done;
+                    }
+                    Err(Failure::Again(error)) => return Attempt::Again(anyhow::anyhow!(error)),
+                    Err(Failure::Defect(error)) if !last => return Attempt::Defect(anyhow::anyhow!(error)),
+                    Err(Failure::Defect(error) | Failure::Poison(error)) => format!("{:#}", anyhow::anyhow!(error)),
                 }
-                Err(Failure::Again(error)) => return Attempt::Again(anyhow::anyhow!(error)),
-                Err(Failure::Defect(error)) if !last => return Attempt::Defect(anyhow::anyhow!(error)),
-                Err(Failure::Defect(error) | Failure::Poison(error)) => format!("{:#}", anyhow::anyhow!(error)),
-            },
+            }
         };
         let reason = printable(&reason);
         let draft = DeadLetterDraft { consumer: self.consumer, message, envelope, reason: &reason, attempts, first_at };
@@ -297,11 +313,15 @@ impl Worker {
         Attempt::Done
     }
 
-    async fn handle_one(&self, envelope: &Envelope) -> Result<(), Failure> {
-        let span = tracing::info_span!("handle", event.id = %envelope.id, event.kind = envelope.kind);
+    async fn handle_one(&self, message: &Incoming, envelope: &Envelope) -> Result<(), Failure> {
+        let span = consumer_span::of_event(self.consumer, message, envelope);
         let parent = envelope.trace.as_deref().map(Parent::of_traceparent).unwrap_or_default();
-        let handled = trace::follow(parent, span, self.handle(std::slice::from_ref(envelope))).await;
-        handled.unwrap_or_else(|| Err(Failure::Defect("the handler panicked".into())))
+        let handled = trace::follow(parent, span.clone(), self.handle(std::slice::from_ref(envelope))).await;
+        let handled = handled.unwrap_or_else(|| Err(Failure::Defect("the handler panicked".into())));
+        if handled.is_err() {
+            span.record("otel.status_code", "ERROR");
+        }
+        handled
     }
 
     /// Calls the handler; `None` if it panicked.
@@ -319,6 +339,12 @@ impl Worker {
         metrics::histogram!("consumer_event_duration_seconds", "service" => self.service)
             .record(started.elapsed().as_secs_f64());
         result
+    }
+
+    /// A failed attempt to handle an event.
+    fn count_error(&self, error_type: &'static str) {
+        metrics::counter!("processing_errors_total", "service" => self.service, "error_type" => error_type)
+            .increment(1);
     }
 
     fn count(&self, message: &Incoming, outcome: &'static str) {

@@ -8,6 +8,7 @@ mod backoff;
 mod batch;
 mod blocked_partitions;
 mod consume;
+mod consumer_span;
 mod dead_letter;
 mod dedup;
 mod dedup_key;

@@ -52,11 +52,14 @@ impl Relay {
         let mut tx = self.db.begin().await?;
         let rows = find_rows(&mut tx, topic, ROWS_PER_PASS, None).await?;
         let full = i64::try_from(rows.len()).is_ok_and(|found| found >= ROWS_PER_PASS);
-        let (mut pass, mut sent) = (Pass { more: full, ..Pass::default() }, Vec::new());
+        let (mut pass, mut sent, mut kinds) = (Pass { more: full, ..Pass::default() }, Vec::new(), Vec::new());
         for row in rows {
-            let id = row.id;
+            let (id, kind) = (row.id, row.kind.clone());
             match self.send(row.into_message()).await {
-                Sent::Yes => sent.push(id),
+                Sent::Yes => {
+                    sent.push(id);
+                    kinds.push(kind);
+                }
                 Sent::Rejected(Refused { reason, detail }) => {
                     set_aside(&mut tx, id, &detail).await?;
                     pass.set_aside += 1;
@@ -77,6 +80,7 @@ impl Relay {
         pass.sent = sent.len() as u64;
         sqlx::query("delete from outbox where id = any ($1)").bind(sent).execute(&mut *tx).await?;
         tx.commit().await?;
+        self.count_sent(kinds);
         Ok(pass)
     }
 
@@ -85,11 +89,12 @@ impl Relay {
     pub(crate) async fn probe(&self, topic: &str, aggregates: Vec<Uuid>) -> Result<Option<Refused>, BatchError> {
         let mut tx = self.db.begin().await?;
         let Some(row) = find_rows(&mut tx, topic, 1, Some(aggregates)).await?.pop() else { return Ok(None) };
-        let id = row.id;
+        let (id, kind) = (row.id, row.kind.clone());
         match self.send(row.into_message()).await {
             Sent::Yes => {
                 sqlx::query("delete from outbox where id = $1").bind(id).execute(&mut *tx).await?;
                 tx.commit().await?;
+                self.count_sent([kind]);
                 Ok(None)
             }
             // The next batch finds it out, and holds the topic.

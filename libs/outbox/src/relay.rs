@@ -3,7 +3,7 @@
 //! Contains the statements on `outbox` and `outbox_shard`. Must not depend on any event's meaning.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
@@ -48,7 +48,7 @@ pub fn relay(db: Db, producer: Producer, process: &Process) {
         producer,
         service: process.service(),
         ids: process.ids(),
-        kafka: process.dependency("kafka"),
+        kafka: process.dependency("kafka").measured_by("kafka_connection_status"),
         process: process.clone(),
         shutdown: process.shutdown(),
         shown: Mutex::default(),
@@ -113,7 +113,7 @@ pub(crate) struct Batch {
 }
 
 impl Relay {
-    /// Stops only between two batches, so that sent rows are also deleted.
+    /// Stops only between two batches, so that sent rows are also deleted, and after a last one.
     async fn run(&self) -> anyhow::Result<()> {
         let (mut failures, mut appended, mut busy) = (0, appended(), false);
         let mut pauses = Pauses::new(POLL_FIRST, POLL_MAX);
@@ -144,6 +144,10 @@ impl Relay {
                     self.shutdown.run_until_cancelled(tokio::time::sleep(wait)).await;
                 }
             }
+        }
+        // What the last requests appended. While the broker is away it stays, for another replica or the next start.
+        if failures == 0 {
+            while matches!(self.poll(busy, &mut waiting).await, Ok(Batch { sent: 1.., more: true })) {}
         }
         Ok(())
     }
@@ -197,6 +201,17 @@ impl Relay {
             }
         }
         Ok(done)
+    }
+
+    /// Counts events that the broker has acknowledged, by their kind.
+    pub(crate) fn count_sent(&self, kinds: impl IntoIterator<Item = String>) {
+        let mut counts = BTreeMap::<String, u64>::new();
+        for kind in kinds {
+            *counts.entry(kind).or_default() += 1;
+        }
+        for (kind, count) in counts {
+            metrics::counter!("domain_event_total", "service" => self.service, "kind" => kind).increment(count);
+        }
     }
 
     /// The topic as a dependency in the readiness report.
@@ -268,7 +283,7 @@ async fn next_wake(appended: &mut watch::Receiver<()>, pauses: &mut Pauses) {
 pub(crate) struct Row {
     pub(crate) id: i64,
     pub(crate) topic: String,
-    kind: String,
+    pub(crate) kind: String,
     version: i16,
     event_id: Uuid,
     pub(crate) aggregate: Uuid,

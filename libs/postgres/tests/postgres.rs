@@ -148,7 +148,7 @@ async fn a_changed_secret_file_is_taken_over() {
 }
 
 #[tokio::test]
-async fn readiness_waits_for_migrations_and_names_them() {
+async fn rs2_readiness_waits_for_migrations_and_names_them() {
     let database = postgres().await;
     let process = Process::for_test("catalog");
     connect(&config(WatchedSecret::fixed(database.url())), &MIGRATIONS, &process).await;

@@ -269,4 +269,33 @@ mod tests {
         assert_eq!(load(&redis, "p", &loads).await, 6);
         assert_eq!(load(&redis, "p", &loads).await, 6);
     }
+
+    #[tokio::test]
+    async fn de11_hits_and_misses_of_the_cache_are_counted_and_the_connection_shows() {
+        agora_chassis::telemetry::metrics_handle();
+        let server = RedisServer::start();
+        let process = Process::for_test("counted");
+        let redis = Redis::connect(&Config::fixed(&server.url(), "counted"), &process);
+        while redis.ping().await.is_err() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        let loads = AtomicU32::new(0);
+        for _ in 0..3 {
+            load(&redis, "p", &loads).await;
+        }
+        let shown = agora_chassis::telemetry::series_value;
+        assert_eq!(shown("cache_total{service=\"counted\",outcome=\"miss\"}"), Some(1.0));
+        assert_eq!(shown("cache_total{service=\"counted\",outcome=\"hit\"}"), Some(2.0));
+        let status = || shown("redis_connection_status{service=\"counted\"}");
+        assert_eq!(status(), Some(1.0));
+
+        server.stop();
+
+        let give_up = tokio::time::Instant::now() + MINUTE;
+        while status() != Some(0.0) {
+            assert!(tokio::time::Instant::now() < give_up, "the gauge still shows a connection");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        process.end().await;
+    }
 }

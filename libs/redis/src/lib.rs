@@ -17,7 +17,7 @@ use agora_chassis::{Process, Reader, WatchedSecret};
 use agora_vocab::Ids;
 use fred::prelude::{Builder, Client, ClientLike, Pool, ReconnectPolicy};
 
-pub use bucket::{Bucket, Taken};
+pub use bucket::{Bucket, BucketLevel, Taken, TakenOfEach};
 pub use limiter::Limiter;
 pub use revoked::{REVOKED_SESSIONS_MAX, RevokedSession, RevokedSessions};
 
@@ -136,7 +136,8 @@ impl Redis {
             flights: flight::Flights::default(),
             ids: process.ids(),
         }));
-        let (watched, config, dependency) = (redis.clone(), config.clone(), process.dependency("redis"));
+        let dependency = process.dependency("redis").measured_by("redis_connection_status");
+        let (watched, config) = (redis.clone(), config.clone());
         if let Err(error) = redis.open(&config) {
             dependency.down(error.to_string());
         }

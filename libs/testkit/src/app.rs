@@ -14,15 +14,36 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tower::ServiceExt;
 
+use crate::contract::Contract;
+
 /// A router under test.
 #[derive(Debug, Clone)]
 pub struct TestApp {
     router: Router,
+    contract: Option<Contract>,
 }
 
 impl TestApp {
     pub fn new(router: Router) -> Self {
-        Self { router }
+        Self { router, contract: None }
+    }
+
+    /// The router of a service, whose answers must be those of its committed document.
+    pub fn of(service: &str, router: Router) -> Self {
+        Self { router, contract: Contract::of(service) }
+    }
+
+    /// Asserts that the router has a route for each operation of the public port in its document. An operation that
+    /// requires a token answers 401 without one; of any other, the answer shows that there is a route.
+    pub async fn assert_serves_its_document(&self) {
+        let Some(contract) = &self.contract else { return };
+        let operations = contract.public_operations();
+        assert!(!operations.is_empty(), "the document has operations");
+        for (method, path, is_closed) in operations {
+            let answer = self.request(method.clone(), &path).await;
+            let is_served = if is_closed { answer.status == 401 } else { answer.status != 405 };
+            assert!(is_served, "{method} {path}: {} {}", answer.status, answer.body);
+        }
     }
 
     /// `GET path`
@@ -54,6 +75,7 @@ impl TestApp {
     pub fn request(&self, method: Method, path: &str) -> Request {
         Request {
             router: self.router.clone(),
+            contract: self.contract.clone(),
             method,
             path: path.to_owned(),
             headers: HeaderMap::new(),
@@ -67,6 +89,7 @@ impl TestApp {
 #[must_use = "a request is sent when awaited"]
 pub struct Request {
     router: Router,
+    contract: Option<Contract>,
     method: Method,
     path: String,
     headers: HeaderMap,
@@ -108,18 +131,23 @@ impl Request {
     }
 
     async fn send(self) -> TestResponse {
-        let Self { router, method, path, headers, body } = self;
-        let mut request = http::Request::builder().method(method).uri(&path).body(Body::from(body)).expect("a request");
+        let Self { router, contract, method, path, headers, body } = self;
+        let sent = http::Request::builder().method(&method).uri(&path).body(Body::from(body.clone()));
+        let mut request = sent.expect("a request");
         *request.headers_mut() = headers;
         request.headers_mut().entry(header::HOST).or_insert(HeaderValue::from_static("localhost"));
         let (parts, body) = router.oneshot(request).await.expect("a router never fails").into_parts();
         let bytes = body.collect().await.expect("a whole body").to_bytes();
-        TestResponse {
+        let answer = TestResponse {
             status: parts.status.as_u16(),
             body: serde_json::from_slice(&bytes).unwrap_or(Value::Null),
             headers: parts.headers,
             bytes: bytes.to_vec(),
+        };
+        if let Some(contract) = contract {
+            contract.check(&method, &path, &body, &answer);
         }
+        answer
     }
 }
 

@@ -2,7 +2,8 @@
 //!
 //! Knows the claims of the binding design, section 1.9; must not verify anything.
 
-use agora_vocab::{Role, SessionId, UserId};
+use agora_keyring::KeySet;
+use agora_vocab::{Role, Secret, SessionId, UserId};
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
@@ -109,14 +110,17 @@ impl Key {
     }
 }
 
-/// A token for an internal port, valid for 60 s from now: who calls (`issuer`) whom, for which user if any.
+/// A token for an internal port, valid for 60 s from now: who calls (`issuer`) whom, for which user if any. Its key is derived
+/// from `secret` for this pair.
 pub fn internal_token(secret: &str, issuer: &str, callee: &str, subject: Option<UserId>) -> String {
     let exp = (now() + Duration::seconds(INTERNAL_TOKEN_SECONDS)).unix_timestamp();
     let mut claims = json!({"iss": issuer, "aud": callee, "exp": exp});
     if let Some(subject) = subject {
         claims["sub"] = json!(subject);
     }
-    encode(&Header::new(Algorithm::HS256), &claims, &EncodingKey::from_secret(secret.as_bytes())).expect("signing")
+    let keys = KeySet::parse(&Secret::new(secret)).of_calls(issuer, callee);
+    let key = keys.first().map(Secret::expose).unwrap_or_default();
+    encode(&Header::new(Algorithm::HS256), &claims, &EncodingKey::from_secret(key.as_bytes())).expect("signing")
 }
 
 #[expect(clippy::disallowed_methods, reason = "a token must be valid for verifiers that read the real clock")]

@@ -3,14 +3,25 @@
 //! Data and lookups, nothing else: no I/O, no Kubernetes, no HTTP. Callees make network edges and URLs, never a start
 //! order: every service starts without the others.
 
+mod calls;
+mod environment;
 mod origin;
+mod rate_limit;
 
 use agora_events::{Topic, topics};
 
+pub use calls::{LINKS, OWN_TOKENS, callers};
+pub use environment::{ENV_DATABASE, ENV_INTERNAL, ENV_KAFKA, ENV_OF_ALL};
 pub use origin::{CORS_ORIGIN_BYTES_MAX, CORS_ORIGIN_PATTERN, is_cors_origin};
+pub use rate_limit::{
+    RATE_LIMIT_BURST_MAX, RATE_LIMIT_CLASSES, RATE_LIMIT_PER_MINUTE_MAX, TRUSTED_PROXIES_MAX, rate_limit_burst,
+};
 
 /// Port of `/livez`, `/readyz`, `/metrics` and `/info` in every process.
 pub const ADMIN_PORT: u16 = 9090;
+
+/// Port of the gateway with TLS, where it terminates TLS itself.
+pub const GATEWAY_TLS_PORT: u16 = 3443;
 
 /// A service of the marketplace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,7 +40,8 @@ pub struct Service {
     pub publishes: &'static [Topic],
     /// Topics that it reads.
     pub consumes: &'static [Topic],
-    /// Its consumer groups, before the isolation key is put in front; their names begin with its own.
+    /// Its consumer groups, before the isolation key is put in front; their names begin with its own. None if each of its
+    /// processes reads all of its topics.
     pub groups: &'static [&'static str],
     /// Services whose internal port it calls.
     pub calls: &'static [&'static str],
@@ -42,40 +54,6 @@ pub struct Service {
     /// Whether a shopper can only browse, order and pay while it is available.
     pub needed_to_buy: bool,
 }
-
-/// Environment names that every service reads.
-pub const ENV_OF_ALL: &[&str] = &[
-    "PORT",
-    "ADMIN_PORT",
-    "JWKS_FILE",
-    "TOKEN_ISSUER",
-    "TOKEN_AUDIENCE",
-    // Each refuses tokens of revoked sessions, whose list is there.
-    "REDIS_URL",
-    "REDIS_PASSWORD",
-    "ISOLATION_KEY",
-];
-/// Environment names of a service with an internal port or with callees.
-pub const ENV_INTERNAL: &[&str] = &["INTERNAL_SECRET"];
-/// Environment names of a service with a database.
-pub const ENV_DATABASE: &[&str] = &[
-    "DATABASE_URL",
-    "DATABASE_POOL_SIZE",
-    "DATABASE_CA_FILE",
-    "DATABASE_STATEMENT_TIMEOUT_SECONDS",
-    "DATABASE_WORK_MEM_MIB",
-    "RECOVERY_EPOCH",
-];
-/// Environment names of a service that speaks to the broker.
-pub const ENV_KAFKA: &[&str] = &[
-    "KAFKA_BROKERS",
-    "KAFKA_SECURITY_PROTOCOL",
-    "KAFKA_SASL_MECHANISM",
-    "KAFKA_USERNAME",
-    "KAFKA_PASSWORD",
-    "KAFKA_CA_FILE",
-    "ISOLATION_KEY",
-];
 
 /// The consumer group of the archive, which the search service writes.
 pub const ARCHIVE_GROUP: &str = "search-archive";
@@ -91,13 +69,26 @@ pub const GATEWAY: Service = Service {
     routes: &[],
     database: false,
     publishes: &[],
-    consumes: &[],
+    // What it pushes to the clients of each user.
+    consumes: &[topics::ORDER, topics::PAYMENT, topics::CART, topics::RECOMMENDATION],
     groups: &[],
     calls: &[],
     behind_gateway: false,
     env: &[
         "CORS_ORIGINS",
         "LEGACY_ALIASES",
+        "GRAPHQL_INTROSPECTION",
+        "GRAPHQL_DOCUMENTS",
+        "GRAPHQL_PERSISTED_DOCUMENTS_FILE",
+        "RATE_LIMITS_FILE",
+        "TRUSTED_PROXIES",
+        // TLS at the gateway itself, and what it tells browsers of it.
+        "TLS_PORT",
+        "TLS_CERTIFICATE_FILE",
+        "TLS_KEY_FILE",
+        "PUBLIC_URL",
+        "HSTS_MAX_AGE_SECONDS",
+        "HSTS_SUBDOMAINS",
         "USER_URL",
         "CATALOG_URL",
         "CART_URL",
@@ -123,7 +114,20 @@ pub const USER: Service = Service {
     groups: &[],
     calls: &[],
     behind_gateway: true,
-    env: &["SIGNING_KEY_FILE", "ACCESS_TOKEN_LIFETIME_SECONDS", "ADMIN_EMAIL", "ADMIN_PASSWORD"],
+    env: &[
+        "SIGNING_KEY_FILE",
+        "ACCESS_TOKEN_LIFETIME_SECONDS",
+        "ADMIN_EMAIL",
+        "ADMIN_PASSWORD",
+        // The identity provider of the staff.
+        "OIDC_ISSUER_URL",
+        "OIDC_CLIENT_ID",
+        "OIDC_CLIENT_SECRET",
+        "OIDC_REDIRECT_URL",
+        "OIDC_GROUPS_CLAIM",
+        "OIDC_ROLES",
+        "OIDC_PLAIN_HTTP",
+    ],
     cpu_target_percent: 70,
     needed_to_buy: true,
 };
@@ -140,7 +144,7 @@ pub const CATALOG: Service = Service {
     groups: &["catalog"],
     calls: &[],
     behind_gateway: true,
-    env: &["DEFAULT_LANGUAGE", "PROMOTION_INTERVAL_SECONDS", "PROMOTION_TITLE"],
+    env: &["DEFAULT_LANGUAGE", "PROMOTION_INTERVAL_SECONDS", "PROMOTION_TITLE", "ASSET_BASE_URL"],
     cpu_target_percent: 70,
     needed_to_buy: true,
 };
@@ -157,7 +161,7 @@ pub const CART: Service = Service {
     groups: &["cart"],
     calls: &["catalog"],
     behind_gateway: true,
-    env: &["CATALOG_INTERNAL_URL"],
+    env: &["CATALOG_INTERNAL_URL", "ASSET_BASE_URL"],
     cpu_target_percent: 70,
     needed_to_buy: true,
 };
@@ -309,6 +313,7 @@ pub const SEARCH: Service = Service {
         "CATALOG_INTERNAL_URL",
         "DATABASE_READ_ADDRESS",
         "DATABASE_READ_LAG_SECONDS_MAX",
+        "ASSET_BASE_URL",
         "ARCHIVE_URL",
         "ARCHIVE_ENDPOINT",
         "ARCHIVE_REGION",
@@ -336,26 +341,6 @@ impl Service {
     pub const fn internal(&self) -> bool {
         self.internal_port.is_some() || !self.calls.is_empty()
     }
-
-    /// Every environment name that it reads, without those of its process (logs, traces).
-    pub fn environment(&self) -> Vec<&'static str> {
-        let groups: [(bool, &[&'static str]); 5] = [
-            (true, ENV_OF_ALL),
-            (self.internal_port.is_some(), &["INTERNAL_PORT"]),
-            (self.internal(), ENV_INTERNAL),
-            (self.database, ENV_DATABASE),
-            (self.speaks_to_broker(), ENV_KAFKA),
-        ];
-        let groups = groups.into_iter().filter(|(needed, _)| *needed).flat_map(|(_, names)| names.iter().copied());
-        let mut names = Vec::new();
-        for name in groups.chain(self.env.iter().copied()) {
-            // Topics and keys of Redis share the isolation key.
-            if !names.contains(&name) {
-                names.push(name);
-            }
-        }
-        names
-    }
 }
 
 /// The service of that name.
@@ -372,13 +357,8 @@ pub fn owner(path: &str) -> Option<&'static Service> {
     ALL.iter().filter(|service| longest(service).is_some()).max_by_key(longest)
 }
 
-/// Names of the services that call `callee`'s internal port.
-pub fn callers(callee: &str) -> impl Iterator<Item = &'static str> {
-    ALL.iter().filter(move |service| service.calls.contains(&callee)).map(|service| service.name)
-}
-
-/// Every topic that a service writes or reads, and the dead letters of those that read; each once, by name. A topic may be read
-/// before the service that writes it exists.
+/// Every topic that a service writes or reads, and the dead letters of those that read; each once, by name. A topic may be
+/// read before the service that writes it exists.
 pub fn all_topics() -> Vec<Topic> {
     let used = |service: &'static Service| service.publishes.iter().chain(service.consumes).copied();
     let mut all: Vec<Topic> = ALL.iter().flat_map(used).collect();
@@ -406,10 +386,10 @@ mod tests {
     }
 
     #[test]
-    fn every_consumer_has_groups_whose_names_begin_with_its_own() {
+    fn every_consumer_has_groups_whose_names_begin_with_its_own_but_for_the_gateway_whose_processes_read_all() {
         for row in ALL {
             let groups = row.groups;
-            assert_eq!(groups.is_empty(), row.consumes.is_empty(), "{}", row.name);
+            assert_eq!(groups.is_empty(), row.consumes.is_empty() || row.name == "gateway", "{}", row.name);
             assert!(groups.iter().all(|group| group.starts_with(row.name)), "{groups:?}");
         }
     }

@@ -5,19 +5,23 @@ use std::net::{IpAddr, Ipv6Addr};
 /// The address by which one client is known; of IPv6 its network, since a client has all addresses of it. `None` for an
 /// address that is not of the public internet: a proxy has it, with all clients behind it.
 pub fn client_address(ip: Option<IpAddr>) -> Option<IpAddr> {
-    match ip?.to_canonical() {
+    let ip = ip?.to_canonical();
+    let local = match ip {
         IpAddr::V4(ip) => {
             let [a, b, ..] = ip.octets();
             let shared = a == 100 && (64..128).contains(&b);
-            let public = !(ip.is_private() || ip.is_loopback() || ip.is_link_local() || ip.is_unspecified() || shared);
-            public.then_some(IpAddr::V4(ip))
+            ip.is_private() || ip.is_loopback() || ip.is_link_local() || ip.is_unspecified() || shared
         }
-        IpAddr::V6(ip) => {
-            let public =
-                !(ip.is_unique_local() || ip.is_loopback() || ip.is_unicast_link_local() || ip.is_unspecified());
-            let network = u128::from(ip) & !u128::from(u64::MAX);
-            public.then(|| IpAddr::V6(Ipv6Addr::from(network)))
-        }
+        IpAddr::V6(ip) => ip.is_unique_local() || ip.is_loopback() || ip.is_unicast_link_local() || ip.is_unspecified(),
+    };
+    (!local).then(|| client_network(ip))
+}
+
+/// An IPv4 address as it is, of an IPv6 address its network of 64 bits.
+pub fn client_network(ip: IpAddr) -> IpAddr {
+    match ip.to_canonical() {
+        IpAddr::V4(ip) => ip.into(),
+        IpAddr::V6(ip) => Ipv6Addr::from(u128::from(ip) & !u128::from(u64::MAX)).into(),
     }
 }
 

@@ -5,10 +5,12 @@
 
 mod address;
 mod allowance;
+mod asset_base;
 mod card;
 mod client_address;
 mod clock;
 mod email;
+mod flag;
 mod id;
 mod language;
 mod money;
@@ -21,10 +23,12 @@ mod variant;
 
 pub use address::{Address, AddressText, Country};
 pub use allowance::{Allowance, Allowances};
+pub use asset_base::AssetBase;
 pub use card::{contains_card_number, looks_like_card_number};
-pub use client_address::client_address;
+pub use client_address::{client_address, client_network};
 pub use clock::{Clock, Ids};
 pub use email::Email;
+pub use flag::Flag;
 pub use id::{
     AddressId, CartId, CommandId, EmailChangeId, EventId, ImportId, LineId, NotificationId, OrderId, PasswordResetId,
     PaymentId, ProductId, PromotionId, RefundId, ReservationId, ReturnId, SellerId, SessionId, ShipmentId, TermId,

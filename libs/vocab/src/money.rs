@@ -9,6 +9,7 @@ pub const AMOUNT_MAX: i64 = (1 << 53) - 1;
 
 /// An amount in minor units of a currency: `{"amount": 1999, "currency": "EUR"}` is 19.99 euros.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields, try_from = "Wire")]
 pub struct Money {
     /// Minor units, |amount| ≤ [`AMOUNT_MAX`].
@@ -192,6 +193,17 @@ impl<'de> serde::Deserialize<'de> for Currency {
         text.parse().map_err(|Invalid { message, .. }| serde::de::Error::custom(message))
     }
 }
+
+#[cfg(feature = "openapi")]
+impl utoipa::PartialSchema for Currency {
+    fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::Schema> {
+        let text = utoipa::openapi::ObjectBuilder::new().schema_type(utoipa::openapi::schema::Type::String);
+        text.pattern(Some("^[A-Z]{3}$")).description(Some("A currency by its ISO 4217 code.")).into()
+    }
+}
+
+#[cfg(feature = "openapi")]
+impl utoipa::ToSchema for Currency {}
 
 #[cfg(test)]
 mod tests {

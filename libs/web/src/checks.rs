@@ -1,7 +1,9 @@
 //! What is refused of a request before its route is called: ambiguous hosts, encoded bodies, bodies announced too large,
 //! card numbers in headers that are stored and shown.
 
-use agora_chassis::trace;
+use std::time::Duration;
+
+use agora_chassis::{deadline, trace};
 use agora_vocab::contains_card_number;
 use axum::{
     extract::Request,
@@ -17,6 +19,14 @@ pub(crate) fn refuse(request: &Request, body_bytes_max: usize) -> Result<(), Pro
         return Err(Problem::new(StatusCode::BAD_REQUEST, "INVALID_HOST").detail("send exactly one Host header"));
     }
     refuse_card(headers, trace::REQUEST_ID.as_str())?;
+    match deadline::sent(headers) {
+        Ok(Some(Duration::ZERO)) => return Err(too_late()),
+        Ok(_) => {}
+        Err(error) => {
+            return Err(Problem::new(StatusCode::BAD_REQUEST, "INVALID_TIMEOUT")
+                .field(deadline::REQUEST_TIMEOUT.as_str(), error.to_string()));
+        }
+    }
     if !is_plain(headers) {
         return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "UNSUPPORTED_CONTENT_ENCODING")
             .detail("send the body without Content-Encoding")
@@ -26,6 +36,12 @@ pub(crate) fn refuse(request: &Request, body_bytes_max: usize) -> Result<(), Pro
         return Err(BodyFault::TooLarge.into());
     }
     Ok(())
+}
+
+/// The answer to a request whose sender has stopped waiting: its work is not begun.
+pub(crate) fn too_late() -> Problem {
+    Problem::new(StatusCode::GATEWAY_TIMEOUT, "DEADLINE_EXCEEDED")
+        .detail("the time in which the caller needs the answer is over: nothing was done")
 }
 
 /// 422 for a header that contains a card number: it would be stored, logged and sent on.

@@ -6,7 +6,11 @@
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use agora_api::{Method, Policy, Route};
-use agora_chassis::{Process, trace};
+use agora_chassis::{
+    Process,
+    deadline::{self, Deadline},
+    trace,
+};
 use axum::{
     body::Body,
     extract::Request,
@@ -69,9 +73,14 @@ impl DetachedWork {
     /// Runs `work` to its end, also if the caller is dropped. `None` if it takes longer than `max`.
     async fn run<T: Send + 'static>(&self, work: impl Future<Output = T> + Send + 'static, max: Duration) -> Option<T> {
         let permit = self.permits.clone().acquire_owned().await.ok()?;
+        // Work that begins runs to its end; that of a caller that has stopped waiting is not begun.
+        if deadline::left().is_some_and(|left| left.is_zero()) {
+            return None;
+        }
+        let limit = Deadline::after(max, deadline::caller_retries());
         let (sender, result) = oneshot::channel();
         let bounded = async move {
-            let ended = tokio::time::timeout(max, work).await;
+            let ended = tokio::time::timeout(max, limit.within(work)).await;
             drop(permit);
             if let Ok(result) = ended {
                 // Nobody receives the result of a request whose client has left.
@@ -88,6 +97,6 @@ impl DetachedWork {
 /// Whether the work of a route goes on without its client: changes on behalf of a user or a service do. Reads have no effect,
 /// and what anybody can ask for is not worth finishing for a client that has left.
 pub(crate) fn is_detached(route: &Route) -> bool {
-    let known = matches!(route.policy, Policy::User | Policy::Role(_) | Policy::Service);
+    let known = matches!(route.policy, Policy::User | Policy::Role(_) | Policy::Service(_));
     known && route.method != Method::Get
 }

@@ -17,7 +17,7 @@ use crate::{
 /// The challenge of a 401 to a request with a token (RFC 6750, 3).
 const INVALID_TOKEN: &str = "Bearer error=\"invalid_token\"";
 
-/// When an administrator may try again, in seconds.
+/// When a member of the staff may try again, in seconds.
 const REVOCATIONS_RETRY_AFTER_S: u32 = 5;
 
 /// A user, proved by an access token that the port has checked by the policy of the route. A handler takes
@@ -36,9 +36,9 @@ pub struct Identity {
 }
 
 impl Identity {
-    /// Whether the token grants the role.
-    pub fn has(&self, role: Role) -> bool {
-        self.roles.contains(&role)
+    /// Whether the token grants one of the roles. That of an admin grants each.
+    pub fn has_any(&self, roles: &[Role]) -> bool {
+        Role::grants(&self.roles, roles)
     }
 }
 
@@ -118,17 +118,25 @@ pub(crate) fn missing() -> Problem {
     unauthenticated("NO_TOKEN", "No token provided", "Bearer")
 }
 
-/// 403 for a user without the role that the policy requires.
-pub(crate) fn forbidden(role: Role) -> Problem {
-    Problem::new(StatusCode::FORBIDDEN, "FORBIDDEN").detail(format!("this takes the role {role}"))
+/// 403 for a user with none of the roles that the policy requires.
+pub(crate) fn forbidden(roles: &[Role]) -> Problem {
+    Problem::new(StatusCode::FORBIDDEN, "FORBIDDEN").detail(format!("this takes the role {}", in_words(roles)))
 }
 
-/// 503 while a token with this role might be of a session that has ended.
-pub(crate) fn revocations_unknown(role: Role) -> Problem {
+/// "support or admin"
+fn in_words(roles: &[Role]) -> String {
+    let others = roles.iter().filter(|role| **role != Role::Admin);
+    let names: Vec<&str> = others.chain([&Role::Admin]).map(|role| role.as_str()).collect();
+    names.join(" or ")
+}
+
+/// 503 while a token with one of these roles might be of a session that has ended.
+pub(crate) fn revocations_unknown(roles: &[Role]) -> Problem {
     Problem::new(StatusCode::SERVICE_UNAVAILABLE, "REVOCATIONS_UNKNOWN")
         .detail(format!(
-            "requests that take the role {role} are refused while it is unknown which sessions have ended: Redis or the user \
-             service does not answer"
+            "requests that take the role {} are refused while it is unknown which sessions have ended: Redis or the user \
+             service does not answer",
+            in_words(roles)
         ))
         .retry_after(REVOCATIONS_RETRY_AFTER_S)
 }

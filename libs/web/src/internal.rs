@@ -1,6 +1,9 @@
-//! Internal ports: each request needs a fresh token of an allowed caller. Allowed callers come from the topology.
+//! Internal ports: each request needs a fresh token of an allowed caller, signed with the key of this caller and callee.
+//! Allowed callers come from the topology, and those of a route from its declaration.
 
+use agora_api::Policy;
 use agora_chassis::{SystemClock, WatchedSecret};
+use agora_keyring::ParsedKeys;
 use agora_topology::Service;
 use agora_vocab::{Clock as _, UserId};
 use axum::{
@@ -8,7 +11,7 @@ use axum::{
     extract::FromRequestParts,
     http::{HeaderMap, HeaderName, StatusCode, request::Parts},
 };
-use jsonwebtoken::{Algorithm, DecodingKey, Validation};
+use jsonwebtoken::{Algorithm, DecodingKey, Validation, dangerous};
 use serde::Deserialize;
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -41,7 +44,15 @@ pub struct CommandId(pub Uuid);
 #[derive(Debug)]
 pub(crate) struct CallerVerifier {
     secret: WatchedSecret,
+    keys: ParsedKeys,
+    callee: &'static str,
     validation: Validation,
+}
+
+/// The caller that a token names, before its signature is verified: says which key to verify it with.
+#[derive(Deserialize)]
+struct Named {
+    iss: String,
 }
 
 #[derive(Deserialize)]
@@ -53,8 +64,7 @@ struct Claims {
 }
 
 /// The internal port of `callee`: the layers of [`crate::public_stack`], and every route requires a valid `X-Internal-Token`
-/// for `callee`, issued by a service that the topology lists as a caller. The secret is one text, or the current and the
-/// next one separated by a comma.
+/// for `callee`, issued by a service that the topology lists as a caller. The secret is what [`agora_keyring::KeySet`] reads.
 pub fn internal(routes: Routes, secret: WatchedSecret, callee: &Service, settings: PortSettings) -> Router {
     let mut validation = Validation::new(Algorithm::HS256);
     validation.set_audience(&[callee.name]);
@@ -62,29 +72,57 @@ pub fn internal(routes: Routes, secret: WatchedSecret, callee: &Service, setting
     validation.set_required_spec_claims(&["exp", "iss", "aud"]);
     // Time is checked below: not only that it has not ended, but also that it does not last too long.
     validation.validate_exp = false;
-    internal_stack(routes, CallerVerifier { secret, validation }, settings)
+    let verifier = CallerVerifier { secret, keys: ParsedKeys::default(), callee: callee.name, validation };
+    internal_stack(routes, verifier, settings)
 }
 
 impl CallerVerifier {
-    /// The caller that a request names, or 401.
-    pub(crate) fn admit(&self, headers: &HeaderMap) -> Result<Caller, Problem> {
+    /// The caller that a request names, or 401; 403 if the policy of the route does not allow this caller.
+    pub(crate) fn admit(&self, headers: &HeaderMap, policy: Policy) -> Result<Caller, Problem> {
         let token = headers.get(TOKEN).and_then(|token| token.to_str().ok());
-        token
-            .and_then(|token| self.caller(token, SystemClock.now()))
-            .ok_or_else(|| Problem::new(StatusCode::UNAUTHORIZED, "INVALID_INTERNAL_TOKEN"))
+        let caller = token.and_then(|token| self.caller(token, SystemClock.now()));
+        let caller = caller.ok_or_else(|| Problem::new(StatusCode::UNAUTHORIZED, "INVALID_INTERNAL_TOKEN"))?;
+        if let Policy::Service(allowed) = policy {
+            caller.is_one_of(allowed)?;
+        }
+        Ok(caller)
     }
 
     fn caller(&self, token: &str, now: OffsetDateTime) -> Option<Caller> {
-        let secrets = self.secret.current();
-        let claims =
-            secrets.expose().split(',').map(str::trim).filter(|secret| !secret.is_empty()).find_map(|secret| {
-                let key = DecodingKey::from_secret(secret.as_bytes());
-                let decoded = jsonwebtoken::decode::<Claims>(token, &key, &self.validation);
-                decoded.map_err(|error| tracing::debug!(%error, "internal token refused")).ok()
-            })?;
-        let left = claims.claims.exp.checked_sub(now.unix_timestamp())?;
+        let Named { iss } = dangerous::insecure_decode_claims(token).ok()?;
+        let keys = self.keys.of(&self.secret.current()).of_calls(&iss, self.callee);
+        let claims = keys.iter().find_map(|key| {
+            let key = DecodingKey::from_secret(key.expose().as_bytes());
+            let decoded = jsonwebtoken::decode::<Claims>(token, &key, &self.validation);
+            decoded.map_err(|error| tracing::debug!(%error, "internal token refused")).ok()
+        })?;
+        let Claims { iss, exp, sub } = claims.claims;
+        let left = exp.checked_sub(now.unix_timestamp())?;
         let in_time = (-LEEWAY_SECONDS..=LIFE_SECONDS_MAX + LEEWAY_SECONDS).contains(&left);
-        in_time.then_some(Caller { service: claims.claims.iss, subject: claims.claims.sub })
+        in_time.then_some(Caller { service: iss, subject: sub })
+    }
+}
+
+impl Caller {
+    /// Whether the token was issued for calls on behalf of `user`, or 403. A command for one user must not be sent with the
+    /// token of a call for another one.
+    pub fn acts_for(&self, user: UserId) -> Result<(), Problem> {
+        if self.subject == Some(user) {
+            return Ok(());
+        }
+        tracing::warn!(caller = self.service.as_str(), "an internal call is for another user than its token");
+        Err(Problem::new(StatusCode::FORBIDDEN, "WRONG_SUBJECT")
+            .detail("X-Internal-Token must name in `sub` the user for whom the call is"))
+    }
+
+    /// Whether the service may call a route with these callers, or 403.
+    fn is_one_of(&self, callers: &[&str]) -> Result<(), Problem> {
+        if callers.contains(&self.service.as_str()) {
+            return Ok(());
+        }
+        tracing::warn!(caller = self.service.as_str(), "a service called a route that is not for it");
+        Err(Problem::new(StatusCode::FORBIDDEN, "CALLER_NOT_ALLOWED")
+            .detail(format!("this route is called by {}", callers.join(" and "))))
     }
 }
 

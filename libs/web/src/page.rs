@@ -1,6 +1,7 @@
 //! Which page of a list is asked for: `limit`, and `cursor` or `offset`. Knows the bounds; what a cursor holds is the
 //! list's own matter.
 
+use agora_api::CursorQuery;
 use agora_vocab::PageSize;
 use axum::http::StatusCode;
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
@@ -29,26 +30,16 @@ pub struct PageQuery {
     pub offset: Option<String>,
 }
 
-/// The query of a list that is sorted by a text of each item, such as a name or a code, and has no offsets.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct KeysetQuery {
-    limit: Option<String>,
-    cursor: Option<String>,
-}
-
-impl KeysetQuery {
-    /// The text after which the page starts, empty at the list's beginning, and its size. Errors are those of
-    /// [`PageQuery::parse`] and [`decode_cursor`].
-    pub fn parse(self) -> Result<(String, PageSize), Problem> {
-        let Self { limit, cursor } = self;
-        let page = PageQuery { limit, cursor, offset: None }.parse()?;
-        let after = match page.start {
-            Start::Cursor(cursor) => decode_cursor(&cursor)?,
-            Start::First | Start::Offset(_) => String::new(),
-        };
-        Ok((after, page.size))
-    }
+/// Where a page of a list starts that is sorted by a text of each item, such as a name or a code: after this text, empty at
+/// the list's beginning. With the page's size. Errors are those of [`PageQuery::parse`] and [`decode_cursor`].
+pub fn page_after(query: CursorQuery) -> Result<(String, PageSize), Problem> {
+    let CursorQuery { limit, cursor } = query;
+    let page = PageQuery { limit, cursor, offset: None }.parse()?;
+    let after = match page.start {
+        Start::Cursor(cursor) => decode_cursor(&cursor)?,
+        Start::First | Start::Offset(_) => String::new(),
+    };
+    Ok((after, page.size))
 }
 
 /// A page as asked for.

@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_problem_has_every_member_of_its_kind() {
+    async fn rs6_a_problem_has_every_member_of_its_kind() {
         let problem = Problem::new(StatusCode::CONFLICT, "INSUFFICIENT_QUANTITY")
             .detail("only 3 are left")
             .field("items[0].quantity", "must be at most 3")
@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_failure_shows_nothing_of_its_cause() {
+    async fn rs7_a_failure_shows_nothing_of_its_cause() {
         let cause = std::io::Error::other("password authentication failed for user shop_main_order");
         let found = body(Problem::internal(cause)).await;
         assert!(!found.to_string().contains("shop_main"), "{found}");
@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_callees_refusal_keeps_its_kind_and_members() {
+    async fn rs6_a_callees_refusal_keeps_its_kind_and_members() {
         let refused = Problem::new(StatusCode::CONFLICT, "INSUFFICIENT_QUANTITY").extra("available", 3);
         let relayed = body(Problem::from(refused.to_wire())).await;
         assert_eq!(relayed, body(refused).await);

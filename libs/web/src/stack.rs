@@ -18,6 +18,7 @@ use std::{
 use agora_api::{BODY_BYTES_MAX, Policy, Route};
 use agora_chassis::{
     Process,
+    deadline::{self, Deadline},
     trace::{self, Parent},
 };
 use axum::{
@@ -33,13 +34,16 @@ use tracing::Span;
 
 use self::{
     admission::admit,
-    telemetry::{method_label, name, note, request_id, span},
+    telemetry::{method_label, request_id},
 };
 use crate::{
-    body, checks,
+    access_log::AccessLog,
+    audit_log::StaffAction,
+    body, caching, checks,
     detached::{DetachedWork, is_detached},
     internal::CallerVerifier,
     problem::Problem,
+    request_span,
     route_metrics::RouteMetrics,
     routes::{RouteTable, Routes},
     verifier::TokenVerifier,
@@ -62,9 +66,10 @@ pub struct PortSettings {
     pub timeout: Duration,
     /// Time in which a request's body must arrive; 8 s by default, less than `timeout`.
     pub body_timeout: Duration,
-    /// Whether a caller's decision to sample a trace is followed. Not where callers are the public: each would choose how
-    /// many spans are exported.
-    pub follows_sampling: bool,
+    /// Set where callers are the public: traces begin there, whatever a caller sends, and each request is one of the access log.
+    pub edge: Option<Arc<AccessLog>>,
+    /// Whether inner layers and handlers find the declared [`Route`] in the extensions of a request.
+    pub shows_route: bool,
     /// Where changes go on whose client has left; `None`: they end with their connection.
     pub work: Option<DetachedWork>,
 }
@@ -83,7 +88,8 @@ impl Default for PortSettings {
             verifier: None,
             timeout: PORT_TIMEOUT,
             body_timeout: Duration::from_secs(8),
-            follows_sampling: true,
+            edge: None,
+            shows_route: false,
             work: None,
         }
     }
@@ -167,39 +173,59 @@ where
     let matched = request.extensions().get::<MatchedPath>().cloned();
     let route = matched.as_ref().map_or("unmatched", MatchedPath::as_str);
     let rule = declared.table.find(request.method().as_str(), route);
-    let span = span(&id, method, route);
-    let parent = if declared.settings.follows_sampling {
-        Parent::of_headers(request.headers())
-    } else {
-        Parent::of_client(request.headers())
+    let span = request_span::open(&id, method, route, request.uri());
+    let (order, edge) = (request_span::order_of(route, request.uri().path()), declared.settings.edge.as_ref());
+    let parent = match edge {
+        Some(_) => Parent::of_client(request.headers()),
+        None => Parent::of_headers(request.headers()),
     };
     let work = async {
         let trace_id = trace::trace_id();
         Span::current().record("trace_id", trace_id.as_deref());
         let mut response = answer(&declared, rule, request, inner).await;
-        name(response.headers_mut(), trace_id);
-        let took = started.elapsed();
-        metrics.record(method, route, response.status(), took);
-        note(response.status(), method, route, took);
+        if let Some(order) = order.or_else(|| request_span::order_at(response.headers())) {
+            trace::note_order(order);
+        }
+        let (status, took) = (response.status(), started.elapsed());
+        request_span::close((method, route), (status, response.headers_mut()), trace_id, took);
+        metrics.record(method, route, status, took);
+        match edge {
+            Some(log) => log.write((method, route), status, took),
+            None if status.is_server_error() => {
+                let took_ms = took.as_secs_f64() * 1000.0;
+                tracing::warn!(method, route, status = status.as_u16(), took_ms, "request failed");
+            }
+            None => {}
+        }
         response
     };
     trace::for_request(id, parent, span, work).await
 }
 
-async fn answer<S>(declared: &Declared, route: Option<&Route>, request: Request, inner: S) -> Response
+async fn answer<S>(declared: &Declared, route: Option<&Route>, mut request: Request, inner: S) -> Response
 where
     S: Service<Request, Response = Response, Error = Infallible> + Send + 'static,
     S::Future: Send,
 {
     let body_bytes_max = route.map_or(BODY_BYTES_MAX, |route| route.body_bytes_max);
+    if let (Some(route), true) = (route, declared.settings.shows_route) {
+        request.extensions_mut().insert(*route);
+    }
     let PortSettings { timeout, body_timeout, .. } = declared.settings;
     let streamed = route.is_some_and(Route::is_streamed);
     let (timeout, body_timeout) = if streamed { (STREAM_TIMEOUT, STREAM_TIMEOUT) } else { (timeout, body_timeout) };
+    // The caller's own limit, if it is shorter; a malformed one is refused below.
+    let timeout = deadline::sent(request.headers()).ok().flatten().map_or(timeout, |wait| wait.min(timeout));
+    let limit = Deadline::after(timeout, declared.callers.is_some());
     let personal = request.headers().contains_key(header::AUTHORIZATION);
     let policy = route.map_or(Policy::Open, |route| route.policy);
     let detached = declared.settings.work.as_ref().filter(|_| route.is_some_and(is_detached));
-    let work = async {
+    let mut action = None;
+    let work = limit.within(async {
         let admitted = checks::refuse(&request, body_bytes_max).and_then(|()| admit(policy, declared, request));
+        if declared.settings.edge.is_none() {
+            action = admitted.as_ref().ok().and_then(|request| StaffAction::of(route, request));
+        }
         let limits = BodyLimits { bytes_max: body_bytes_max, time_max: body_timeout };
         match (admitted, detached) {
             // Boxed, so that reads do not reserve memory for it.
@@ -208,18 +234,23 @@ where
             (Ok(request), None) => call(inner, request, limits).await,
             (Err(problem), _) => problem.into_response(),
         }
-    };
+    });
     let response = match tokio::time::timeout(timeout, work).await {
         Ok(response) => response,
         Err(_) => too_slow().into_response(),
     };
     let mut response = explained(response);
+    if let Some(action) = action {
+        action.write(response.status());
+    }
     if response.status() == StatusCode::UNAUTHORIZED {
         // RFC 9110, 15.5.2: a 401 names a challenge.
         response.headers_mut().entry(header::WWW_AUTHENTICATE).or_insert(HeaderValue::from_static("Bearer"));
     }
-    if personal && !response.headers().contains_key(header::CACHE_CONTROL) {
-        response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    // Answers to services pass no cache.
+    if (personal || declared.callers.is_none()) && !response.headers().contains_key(header::CACHE_CONTROL) {
+        let control = caching::control(route, personal, response.status());
+        response.headers_mut().insert(header::CACHE_CONTROL, control);
     }
     response
 }

@@ -163,8 +163,12 @@ impl TokenVerifier {
     /// session are checked at each call.
     pub fn verify(&self, token: &str) -> Result<Identity, TokenError> {
         let identity = self.unexpired(token)?;
-        let revoked = self.0.revoked.as_ref().is_some_and(|revoked| revoked.contains(identity.session));
-        if revoked { Err(TokenError::Revoked) } else { Ok(identity) }
+        if self.has_ended(identity.session) { Err(TokenError::Revoked) } else { Ok(identity) }
+    }
+
+    /// Whether the session has ended, as far as this process knows: it learns of it within a second while Redis answers.
+    pub fn has_ended(&self, session: SessionId) -> bool {
+        self.0.revoked.as_ref().is_some_and(|revoked| revoked.contains(session))
     }
 
     /// How long ago it was known which sessions have ended; `None` if this verifier does not ask.

@@ -105,7 +105,7 @@ async fn a_body_that_is_no_json_is_400() {
 }
 
 #[tokio::test]
-async fn a_body_that_parses_but_is_not_acceptable_is_422_and_names_the_field() {
+async fn rs8_a_body_that_parses_but_is_not_acceptable_is_422_and_names_the_field() {
     let id = "0192f0c1-7e5c-7a31-9d51-6f1c2ad4b0aa";
     let cases = [
         (json!({}), "items", "is required"),
@@ -154,7 +154,7 @@ async fn a_body_that_parses_but_is_not_acceptable_is_422_and_names_the_field() {
 }
 
 #[tokio::test]
-async fn no_refusal_repeats_what_was_sent() {
+async fn rs7_no_refusal_repeats_what_was_sent() {
     let bodies = [
         json!({"items": "hunter2secret"}),
         json!({"items": [{"productId": "0192f0c1-7e5c-7a31-9d51-6f1c2ad4b0aa", "quantity": "hunter2secret"}]}),
@@ -198,7 +198,7 @@ async fn a_body_of_another_kind_is_415_and_one_over_the_limit_413() {
 }
 
 #[tokio::test]
-async fn queries_and_paths_that_do_not_parse_are_400() {
+async fn rs8_queries_and_paths_that_do_not_parse_are_400() {
     let cases = [
         ("/products?limit=ten", "INVALID_QUERY", "limit"),
         ("/products?limit=-1", "INVALID_QUERY", "limit"),
@@ -215,7 +215,7 @@ async fn queries_and_paths_that_do_not_parse_are_400() {
 }
 
 #[tokio::test]
-async fn unknown_paths_and_methods_are_problems_too() {
+async fn rs6_unknown_paths_and_methods_are_problems_too() {
     check(&app().get("/nowhere").await, 404, "NOT_FOUND", None, "path");
     let wrong_method = app().delete("/products").await;
     check(&wrong_method, 405, "METHOD_NOT_ALLOWED", None, "method");

@@ -11,7 +11,7 @@ use agora_api::{
     Policy, Route,
 };
 use agora_chassis::{
-    Process, WatchedSecret,
+    Process, WatchedSecret, deadline,
     telemetry::{self, Config, Guard},
 };
 use agora_testkit::{TestApp, internal_token};
@@ -30,7 +30,8 @@ fn app() -> TestApp {
     static TELEMETRY: OnceLock<Guard> = OnceLock::new();
     TELEMETRY.get_or_init(|| {
         let filter = "off,agora_web=info".to_owned();
-        telemetry::init_with("test", &Config { filter, otlp_endpoint: None, sampled: 1.0 }).unwrap()
+        telemetry::init_with("test", &Config { filter, otlp_endpoint: None, metrics_every: None, sampled: 1.0 })
+            .unwrap()
     });
     let route = |method, path| Route::new(method, path, Policy::Open).with_body_max(100);
     let routes = Routes::new()
@@ -39,6 +40,7 @@ fn app() -> TestApp {
         .on(route(Get, "/slow"), std::future::pending::<()>)
         .on(route(Get, "/bare"), || async { StatusCode::TOO_MANY_REQUESTS })
         .on(route(Get, "/said"), || async { (StatusCode::BAD_GATEWAY, "said") })
+        .on(route(Get, "/left"), || async { deadline::left().unwrap().as_millis().to_string() })
         .on(route(Post, "/raw"), |body: Bytes| async move { body.len().to_string() })
         .on(route(Post, "/made"), || async { created("/made/1".to_owned(), json!({"id": 1})) })
         .on(route(Get, "/request-id"), || async { agora_chassis::trace::request_id().unwrap_or_default() });
@@ -63,7 +65,7 @@ async fn a_request_id_is_kept_if_it_is_visible_ascii_and_made_otherwise() {
 }
 
 #[tokio::test]
-async fn an_answer_names_its_trace_which_is_the_callers_if_it_has_one() {
+async fn de14_an_answer_names_its_trace_which_is_the_callers_if_it_has_one() {
     let parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
     let answer = app().get("/items/1").header("traceparent", parent).await;
     assert_eq!(answer.header("x-trace-id"), "0af7651916cd43dd8448eb211c80319c");
@@ -72,7 +74,7 @@ async fn an_answer_names_its_trace_which_is_the_callers_if_it_has_one() {
 }
 
 #[tokio::test]
-async fn a_panic_is_a_500_without_details() {
+async fn rs7_a_panic_is_a_500_without_details() {
     let answer = app().get("/panic").await.expect(500);
     assert_eq!(answer.body["code"], "INTERNAL");
     assert!(!String::from_utf8_lossy(&answer.bytes).contains("secret"));
@@ -81,7 +83,7 @@ async fn a_panic_is_a_500_without_details() {
 }
 
 #[tokio::test]
-async fn a_handler_that_takes_too_long_is_503_with_retry_after() {
+async fn rs4_a_handler_that_takes_too_long_is_503_with_retry_after() {
     let answer = app().get("/slow").await.expect(503);
     assert_eq!((answer.body["code"].as_str(), answer.header("retry-after")), (Some("TIMEOUT"), "1"));
 }
@@ -110,7 +112,7 @@ async fn a_401_names_a_challenge() {
 }
 
 #[tokio::test]
-async fn bare_errors_become_problems_and_others_stay() {
+async fn rs6_bare_errors_become_problems_and_others_stay() {
     assert_eq!(app().get("/bare").await.expect(429).body["code"], "TOO_MANY_REQUESTS");
     assert_eq!(app().get("/said").await.expect(502).bytes, b"said");
 }
@@ -129,7 +131,7 @@ async fn what_was_made_says_where_it_is() {
 }
 
 #[tokio::test]
-async fn metrics_have_the_route_and_not_the_path() {
+async fn de9_http_metrics_have_method_route_and_status_and_not_the_path() {
     let app = app();
     app.get("/items/7").await.expect(200);
     app.get("/secret-path").await.expect(404);
@@ -148,7 +150,7 @@ async fn metrics_have_the_route_and_not_the_path() {
 
 /// A port of services whose `POST /do` reports that it began, waits, and reports its end.
 fn slow_work(process: &Process, go_on: Arc<Notify>, steps: mpsc::UnboundedSender<String>) -> TestApp {
-    let route = Route::new(Post, "/do", Policy::Service).with_body_max(100);
+    let route = Route::new(Post, "/do", Policy::Service(&["order"])).with_body_max(100);
     let handler = move |body: Bytes| async move {
         steps.send("begun".to_owned()).unwrap();
         go_on.notified().await;
@@ -181,4 +183,36 @@ async fn the_work_of_a_request_runs_to_its_end_when_its_client_leaves() {
     assert_eq!(request().await.expect(200).bytes, b"done");
     request().raw(vec![b'x'; 101]).await.expect(413);
     process.end().await;
+}
+
+#[tokio::test]
+async fn rs4_the_time_of_the_caller_limits_the_work_and_a_request_without_time_is_not_begun() {
+    let left = |answer: agora_testkit::TestResponse| String::from_utf8(answer.bytes).unwrap().parse::<u64>().unwrap();
+    assert!(left(app().get("/left").await.expect(200)) <= 50, "the port's own limit");
+    assert!(left(app().get("/left").header("x-request-timeout-ms", "20").await.expect(200)) <= 20);
+    assert!(left(app().get("/left").header("x-request-timeout-ms", "60000").await.expect(200)) <= 50);
+    let slow = app().get("/slow").header("x-request-timeout-ms", "5").await.expect(503);
+    assert_eq!(slow.body["code"], "TIMEOUT");
+    let late = app().get("/left").header("x-request-timeout-ms", "0").await.expect(504);
+    assert_eq!(late.body["code"], "DEADLINE_EXCEEDED");
+    for wrong in ["soon", "-1", "1e3", "9999999999"] {
+        let refused = app().get("/left").header("x-request-timeout-ms", wrong).await.expect(400);
+        assert_eq!(refused.body["code"], "INVALID_TIMEOUT", "{wrong}");
+        assert_eq!(refused.body["details"][0]["field"], "x-request-timeout-ms");
+    }
+}
+
+#[tokio::test]
+async fn rs4_a_change_that_began_is_not_limited_by_the_time_of_its_caller() {
+    let (go_on, (steps, mut seen)) = (Arc::new(Notify::new()), mpsc::unbounded_channel());
+    let process = Process::for_test("catalog");
+    let app = slow_work(&process, go_on.clone(), steps);
+    let token = internal_token("s", "order", "catalog", None);
+    let request = |millis: &str| app.post("/do", json!({})).internal(&token).header("x-request-timeout-ms", millis);
+    request("0").await.expect(504);
+    request("100").await.expect(503);
+    assert_eq!(seen.recv().await.unwrap(), "begun", "by the second request alone");
+    go_on.notify_one();
+    assert!(seen.recv().await.unwrap().ends_with("ended with 2 bytes"));
+    assert!(seen.try_recv().is_err());
 }

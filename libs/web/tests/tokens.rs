@@ -32,9 +32,9 @@ fn app_with(verifier: TokenVerifier) -> TestApp {
             who.map(|who| who.user.to_string()).unwrap_or_default()
         })
         .on(get("/open", Policy::Open), |who: Option<Identity>| async move { who.is_some().to_string() })
-        .on(get("/admin", Policy::Role(Role::Admin)), || async { "in" })
+        .on(get("/admin", Policy::ADMIN), || async { "in" })
         .on(get("/undeclared-user", Policy::Open), |who: Identity| async move { who.user.to_string() })
-        .on(get("/service", Policy::Service), || async { "in" });
+        .on(get("/service", Policy::Service(&["order"])), || async { "in" });
     TestApp::new(public_stack(routes, PortSettings { verifier: Some(verifier), ..PortSettings::default() }))
 }
 
@@ -131,7 +131,7 @@ async fn an_expired_token_is_401_where_one_is_required_and_ignored_where_it_is_n
 }
 
 #[tokio::test]
-async fn every_attack_is_the_same_401() {
+async fn gw8_every_attack_is_the_same_401() {
     let keys = TestKeys::new();
     let app = app(&keys);
     for (attack, token) in attacks(&keys) {
@@ -146,7 +146,7 @@ async fn every_attack_is_the_same_401() {
 }
 
 #[tokio::test]
-async fn no_token_is_401_and_says_so() {
+async fn gw8_no_token_is_401_and_says_so() {
     let app = app(&TestKeys::new());
     for answer in [app.get("/me").await, app.get("/me").header("authorization", "Basic YTpi").await] {
         assert_eq!((answer.status, answer.body["error"].as_str()), (401, Some("No token provided")));
@@ -157,7 +157,7 @@ async fn no_token_is_401_and_says_so() {
 }
 
 #[tokio::test]
-async fn a_token_of_either_key_is_taken_and_a_role_opens_what_it_should() {
+async fn gw8_a_token_of_either_key_is_taken_and_a_role_opens_what_it_should() {
     let keys = TestKeys::new();
     let app = app(&keys);
     for token in [keys.sign(&claims()), keys.sign_with_second(&claims())] {
@@ -210,7 +210,7 @@ async fn expiry_is_by_the_process_clock_with_thirty_seconds_of_leeway() {
 }
 
 #[tokio::test]
-async fn keys_follow_the_file_and_a_broken_file_changes_nothing() {
+async fn gw8_keys_follow_the_file_and_a_broken_file_changes_nothing() {
     let (old, new) = (TestKeys::new(), TestKeys::new());
     let file = old.jwks_file();
     let process = Process::for_test("user");

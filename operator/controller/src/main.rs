@@ -49,6 +49,7 @@ async fn run(config: Config) -> anyhow::Result<()> {
     let mut signals = ShutdownSignal::catch().context("cannot install the signal handlers")?;
     let guard = telemetry::init_with(NAME, &config.telemetry)?;
     let process = Process::new(NAME);
+    telemetry::export_metrics(&process, &config.telemetry)?;
     let router = admin::router(&process, admin::Info::new(vec![NAME]));
     let listener = agora_chassis::bind(config.admin_port)
         .with_context(|| format!("cannot listen on port {}: set ADMIN_PORT to a free port", config.admin_port))?;

@@ -6,6 +6,8 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::rules;
+
 /// How clients outside the cluster reach the gateway.
 #[derive(KubeSchema, Clone, Debug, Default, Deserialize, Serialize, PartialEq, Eq)]
 #[x_kube(
@@ -27,7 +29,7 @@ pub struct Exposure {
     /// Options of the Ingress; used with type `Ingress`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ingress: Option<IngressOptions>,
-    /// Where TLS terminates. Default: the Ingress serves plain HTTP.
+    /// Where TLS terminates. Default: nowhere, the shop is served over plain HTTP.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tls: Option<ExposureTls>,
     /// Origins that CORS allows to call the API, for example `https://shop.example.com`.
@@ -38,10 +40,40 @@ pub struct Exposure {
     )]
     #[x_kube(merge_strategy = ListMerge::Set)]
     pub cors_origins: Vec<String>,
+    /// Beginning of the addresses of the shop's files, such as a content delivery network: `https://cdn.example.com/shop`. A
+    /// product with the picture `/chairs/oak.png` is shown with it in front. Default: paths belong to the shop's own address.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 8, max = 512), regex(pattern = rules::HTTP_ADDRESS))]
+    pub asset_base_url: Option<String>,
     /// Whether the gateway serves the compatibility routes. Default: `Enabled` in profile Development, `Disabled` in other
     /// profiles.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub legacy_aliases: Option<LegacyAliases>,
+    /// The ConfigMap with the documents that the GraphQL API executes, by their SHA-256 in hexadecimal. Default: it executes any
+    /// document.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub persisted_documents: Option<PersistedDocuments>,
+    /// Limits of requests, shared by all replicas of the gateway. They take the place of the defaults of the profile for the
+    /// same class and key. A change is taken over without a restart.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 12))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into(), "key".into()]))]
+    pub rate_limits: Vec<RateLimit>,
+    /// How many proxies in front of the gateway add the address that they see to the header `X-Forwarded-For`. Limits by address
+    /// count the address that the first of them saw. Default 0: that of the connection, unless it is private.
+    #[serde(default)]
+    #[schemars(range(min = 0, max = agora_topology::TRUSTED_PROXIES_MAX))]
+    pub trusted_proxies: i32,
+}
+
+/// A ConfigMap in the namespace of the Marketplace, with a JSON object under the key `documents.json`. Pods that start need it;
+/// running ones read a change within two minutes.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, PartialEq, Eq, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PersistedDocuments {
+    /// Name of the ConfigMap.
+    #[schemars(length(min = 1, max = 253))]
+    pub name: String,
 }
 
 /// The kind of route to the gateway.
@@ -77,15 +109,47 @@ pub struct ExposureTls {
     /// Where the certificate is: in a `Secret`, or `External` to the cluster.
     #[serde(rename = "type")]
     pub type_: ExposureTlsType,
-    /// The Secret with the certificate; used with type `Secret`.
+    /// The Secret with the certificate; used with type `Secret`. A renewed certificate is taken over without a restart.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub secret: Option<CertificateSecret>,
+    /// Tells browsers to use nothing but TLS for the shop's host from now on (HTTP Strict Transport Security). They keep to it
+    /// when TLS is turned off later. Default: they are not told.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hsts: Option<Hsts>,
+}
+
+/// For how long, and for which hosts, browsers use nothing but TLS.
+#[derive(Clone, Copy, Debug, Deserialize, Serialize, PartialEq, Eq, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Hsts {
+    /// Time since a browser's last visit, in seconds. 0 makes browsers forget what they were told.
+    #[serde(default = "hsts_max_age_seconds")]
+    #[schemars(range(min = 0, max = 63_072_000))]
+    pub max_age_seconds: i32,
+    /// Whether it is for the subdomains of the shop's host too, all of which then need TLS.
+    #[serde(default)]
+    pub subdomains: HstsSubdomains,
+}
+
+fn hsts_max_age_seconds() -> i32 {
+    31_536_000
+}
+
+/// Whether subdomains are included.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize, PartialEq, Eq, JsonSchema)]
+pub enum HstsSubdomains {
+    /// Every subdomain is included.
+    Included,
+    /// Only the host itself.
+    #[default]
+    Excluded,
 }
 
 /// Where the certificate is.
 #[derive(Clone, Copy, Debug, Deserialize, Serialize, PartialEq, Eq, JsonSchema)]
 pub enum ExposureTlsType {
-    /// In a Secret of type `kubernetes.io/tls`: the Ingress terminates TLS.
+    /// In a Secret of type `kubernetes.io/tls`. With exposure type `Ingress` the Ingress terminates TLS, with type `None` the
+    /// gateway does, at port 443 of its Service; its plain port then only sends browsers there.
     Secret,
     /// Outside the cluster: a proxy in front of it terminates TLS.
     External,
@@ -107,4 +171,48 @@ pub enum LegacyAliases {
     Enabled,
     /// The compatibility routes answer 404.
     Disabled,
+}
+
+/// How often one client may use the routes of a class. Beyond, the gateway answers 429 with `Retry-After`.
+#[derive(Clone, Copy, Debug, Deserialize, Serialize, PartialEq, Eq, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RateLimit {
+    /// The class of routes.
+    pub name: RateLimitClass,
+    /// What a client is counted by: its `Address`, or its account (`User`).
+    pub key: RateLimitKey,
+    /// Requests a minute.
+    #[schemars(range(min = 1, max = agora_topology::RATE_LIMIT_PER_MINUTE_MAX))]
+    pub requests_per_minute: i32,
+    /// Requests at once. Default: a tenth of those of a minute, at least 10.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = agora_topology::RATE_LIMIT_BURST_MAX))]
+    pub burst: Option<i32>,
+}
+
+/// A class of routes.
+#[derive(Clone, Copy, Debug, Deserialize, Serialize, PartialEq, Eq, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum RateLimitClass {
+    /// Products, search and recommendations.
+    Browsing,
+    /// The work of administrators.
+    Admin,
+    /// Profile, addresses, notifications and past orders.
+    Account,
+    /// Registration, login and passwords.
+    Credentials,
+    /// Carts.
+    Cart,
+    /// Orders and payments that are being made.
+    Checkout,
+}
+
+/// What a client is counted by.
+#[derive(Clone, Copy, Debug, Deserialize, Serialize, PartialEq, Eq, JsonSchema)]
+pub enum RateLimitKey {
+    /// The address; of IPv6 the network of 64 bits.
+    Address,
+    /// The account of the access token.
+    User,
 }

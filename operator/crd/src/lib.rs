@@ -16,12 +16,14 @@ mod references;
 mod release;
 mod rules;
 mod service;
+mod staff;
 mod status;
 
 pub use archive::{Archive, ArchiveType, S3Archive};
 pub use database::{Database, DatabaseType, ExternalDatabase};
 pub use exposure::{
-    CertificateSecret, Exposure, ExposureTls, ExposureTlsType, ExposureType, IngressOptions, LegacyAliases,
+    CertificateSecret, Exposure, ExposureTls, ExposureTlsType, ExposureType, Hsts, HstsSubdomains, IngressOptions,
+    LegacyAliases, PersistedDocuments, RateLimit, RateLimitClass, RateLimitKey,
 };
 pub use kafka::{
     ExternalKafka, Kafka, KafkaAuthentication, KafkaAuthenticationType, KafkaCredentials, KafkaType, TopicDefaults,
@@ -30,7 +32,7 @@ pub use kafka::{
 pub use mail::{Mail, OpenTracking, Smtp};
 pub use marketplace::{ManagementPolicy, Marketplace, MarketplaceSpec, Profile};
 pub use policies::{
-    DeletionPolicy, Disruption, EgressRule, Identity, Languages, Monitoring, NamespaceSelector, Network,
+    ConfigMapRef, DeletionPolicy, Disruption, EgressRule, Identity, Languages, Monitoring, NamespaceSelector, Network,
     NetworkPolicyMode, Observability, Orders, PaymentProvider, Payments, Pod, Promotions, Protocol, Recommendations,
     Recovery, StripeCompatible,
 };
@@ -42,6 +44,7 @@ pub use service::{
     CpuTarget, EnvVar, EnvVarSource, Metric, MetricType, ResourceAmounts, Resources, Scaling, ServiceDatabase,
     ServiceName, ServiceSpec, ServiceState,
 };
+pub use staff::{Oidc, RoleGroups, Staff, StaffRole, StaffType};
 pub use status::{
     ConditionType, DatabaseRecord, DatabaseStatus, Effective, FormerServer, KafkaStatus, MarketplaceStatus, Reason,
     ServiceRollout, ServiceStatus, TopicDifference, TopicSettings,
@@ -63,7 +66,8 @@ pub const ACCEPT_DATA_OWNER: &str = "agoraplatform.dev/accept-data-owner";
 pub const USABLE: &str = "agoraplatform.dev/usable";
 /// Annotation on a Secret with that label: what it may be used for, a list of `database=<host>:<port>`, `kafka=<host>:<port>`,
 /// `redis=<host>:<port>`, `archive=<host>:<port>` or `archive=<bucket>`, `smtp=<host>:<port>` or `smtp` for any mail server,
-/// `payments=<host>:<port>` or `payments` for any payment provider, `tls`, `env` and `pull`, separated by commas.
+/// `payments=<host>:<port>` or `payments` for any payment provider, `oidc=<host>:<port>` or `oidc` for any identity
+/// provider, `tls`, `env` and `pull`, separated by commas.
 pub const USABLE_FOR: &str = "agoraplatform.dev/usable-for";
 /// Annotation on a generated Secret that has no owner reference: `namespace/name` of its Marketplace.
 pub const OWNER: &str = "agoraplatform.dev/owner";

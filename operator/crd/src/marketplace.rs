@@ -6,8 +6,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Archive, Database, Disruption, Exposure, Identity, Kafka, Languages, Mail, MarketplaceStatus, Network,
-    Observability, Orders, Payments, Pod, Promotions, Recommendations, Recovery, Redis, Release, ServiceSpec,
+    Archive, ConfigMapRef, Database, Disruption, Exposure, Identity, Kafka, Languages, Mail, MarketplaceStatus,
+    Network, Observability, Orders, Payments, Pod, Promotions, Recommendations, Recovery, Redis, Release, ServiceSpec,
 };
 
 /// Spec of a marketplace: its services, databases, topics and routes.
@@ -73,6 +73,9 @@ use crate::{
     validation = Rule::new("self.profile == 'Development' || !has(self.payments) || !has(self.payments.stripeCompatible) || self.payments.stripeCompatible.baseUrl.startsWith('https://')")
         .message("stripeCompatible.baseUrl must begin with https:// outside profile Development")
         .field_path(".payments"),
+    validation = Rule::new("self.profile == 'Development' || !has(self.identity) || !has(self.identity.staff) || !has(self.identity.staff.oidc) || self.identity.staff.oidc.issuerUrl.startsWith('https://')")
+        .message("oidc.issuerUrl must begin with https:// outside profile Development")
+        .field_path(".identity"),
     validation = Rule::new("self.profile == 'Development' || !has(self.mail) || !has(self.mail.smtp.tls) || self.mail.smtp.tls.mode != 'Disable'")
         .message("TLS may be disabled only in profile Development")
         .field_path(".mail")
@@ -102,7 +105,7 @@ pub struct MarketplaceSpec {
     pub kafka: Kafka,
     /// The Redis server for cached data. Its data may be lost without loss of orders or payments.
     pub redis: Redis,
-    /// Lifetime of access tokens.
+    /// Access tokens, their keys, and how members of the staff log in.
     #[serde(default)]
     pub identity: Identity,
     /// The payment provider. Default in profile Development: type `Simulator`; required in other profiles.
@@ -126,6 +129,11 @@ pub struct MarketplaceSpec {
     /// The mail server. Without it, notifications are listed and no mail is sent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mail: Option<Mail>,
+    /// The ConfigMap with the feature flags of the shop: under key `flags`, a line such as `takeOrders: false` for each flag that
+    /// differs from its default. The services take a change over without a restart, and list the flags at `/info` of their admin
+    /// ports. Without the ConfigMap or the key, every flag has its default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub settings_ref: Option<ConfigMapRef>,
     /// Labels, annotations and scheduling of all pods.
     #[serde(default)]
     pub pod: Pod,
@@ -140,7 +148,7 @@ pub struct MarketplaceSpec {
     /// Disruption budgets and spreading of the pods.
     #[serde(default)]
     pub disruption: Disruption,
-    /// Export of traces.
+    /// Export of traces and metrics.
     #[serde(default)]
     pub observability: Observability,
     /// Recovery after the restore of a backup.

@@ -20,14 +20,26 @@ pub enum DeletionPolicy {
     Delete,
 }
 
-/// Lifetime of access tokens.
-#[derive(Clone, Copy, Debug, Deserialize, Serialize, PartialEq, Eq, JsonSchema)]
+/// Access tokens, the keys of tokens, and how members of the staff log in.
+#[derive(Clone, Debug, Deserialize, Serialize, PartialEq, Eq, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Identity {
     /// Lifetime of an access token, in seconds.
     #[serde(default = "access_token_lifetime_seconds")]
     #[schemars(range(min = 60, max = 3_600))]
     pub access_token_lifetime_seconds: i32,
+    /// Age at which the keys of access tokens and of calls between services are replaced, in seconds. The new keys are accepted
+    /// by every service before they are used.
+    #[serde(default = "key_rotation_period_seconds")]
+    #[schemars(range(min = 3_600, max = 31_536_000))]
+    pub key_rotation_period_seconds: i32,
+    /// An identity provider of the staff. Without it, the first admin gives roles to accounts of the shop.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub staff: Option<crate::Staff>,
+}
+
+fn key_rotation_period_seconds() -> i32 {
+    2_592_000
 }
 
 fn access_token_lifetime_seconds() -> i32 {
@@ -36,7 +48,11 @@ fn access_token_lifetime_seconds() -> i32 {
 
 impl Default for Identity {
     fn default() -> Self {
-        Self { access_token_lifetime_seconds: access_token_lifetime_seconds() }
+        Self {
+            access_token_lifetime_seconds: access_token_lifetime_seconds(),
+            key_rotation_period_seconds: key_rotation_period_seconds(),
+            staff: None,
+        }
     }
 }
 
@@ -308,14 +324,28 @@ impl Default for Disruption {
     }
 }
 
-/// Export of traces.
+/// Export of traces and metrics. Metrics can always be scraped from the admin ports.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, PartialEq, Eq, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Observability {
-    /// OTLP endpoint over gRPC, for example `http://collector.observability.svc:4317`. Default: traces are not exported.
+    /// OTLP endpoint over gRPC, for example `http://collector.observability.svc:4317`. Default: neither is exported.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253), regex(pattern = r"^https?://[^/\s]+/?$"))]
     pub otlp_endpoint: Option<String>,
+    /// Share of the traces that are exported, in percent. Each begins at the gateway or with the work of a service; what clients
+    /// send decides nothing. Default: 10.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 100))]
+    pub sampled_percent: Option<i32>,
+}
+
+/// Reference to a ConfigMap of the same namespace.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, PartialEq, Eq, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ConfigMapRef {
+    /// Name of the ConfigMap.
+    #[schemars(length(min = 1, max = 253))]
+    pub name: String,
 }
 
 /// Recovery after the restore of a backup.

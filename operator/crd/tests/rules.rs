@@ -64,6 +64,23 @@ fn ms6_an_archive_without_tls_is_for_development_only() {
 }
 
 #[test]
+fn gw6_the_schema_has_exactly_the_classes_and_bounds_of_limits_that_the_gateway_accepts() {
+    let crd = serde_json::to_value(<Marketplace as kube::CustomResourceExt>::crd()).unwrap();
+    let limits = "/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties/exposure/properties";
+    let exposure = crd.pointer(limits).unwrap();
+    let limit = &exposure["rateLimits"]["items"]["properties"];
+    let mut names: Vec<&str> = limit["name"]["enum"].as_array().unwrap().iter().map(|n| n.as_str().unwrap()).collect();
+    let mut known = agora_topology::RATE_LIMIT_CLASSES;
+    names.sort_unstable();
+    known.sort_unstable();
+    assert_eq!(names, known);
+    let max = |property: &Value| property["maximum"].as_f64();
+    assert_eq!(max(&limit["requestsPerMinute"]), Some(f64::from(agora_topology::RATE_LIMIT_PER_MINUTE_MAX)));
+    assert_eq!(max(&limit["burst"]), Some(f64::from(agora_topology::RATE_LIMIT_BURST_MAX)));
+    assert_eq!(max(&exposure["trustedProxies"]), Some(f64::from(agora_topology::TRUSTED_PROXIES_MAX)));
+}
+
+#[test]
 fn the_minimal_resource_is_accepted() {
     check(&rejection(&[]), "");
     check(&rejection(&small()), "");
@@ -116,8 +133,28 @@ fn a_union_accepts_only_the_member_named_by_its_type() {
     check(&tls(json!({"type": "Secret"})), "member");
     check(&tls(json!({"type": "External", "secret": {"name": "x"}})), "member");
     check(&tls(json!({"type": "Secret", "secret": {"name": "x"}})), "");
+    check(&tls(json!({"type": "External", "hsts": {}})), "");
     check(&rejection(&[("/spec/exposure", json!({"type": "Ingress"}))]), "hostnames is required");
     check(&rejection(&[("/spec/exposure", json!({"type": "None", "ingress": {}}))]), "only with type Ingress");
+}
+
+#[test]
+fn gw11_the_identity_provider_needs_its_member_and_tls_outside_development() {
+    let staff = |issuer_url: &str| {
+        json!({"type": "OIDC", "oidc": {
+            "issuerUrl": issuer_url, "clientId": "shop", "clientSecretRef": {"name": "sso"},
+            "redirectUrl": "https://shop.example/staff", "roles": [{"role": "support", "groups": ["desk"]}],
+        }})
+    };
+    let with = |profile: Vec<(&'static str, Value)>, staff: Value| {
+        let mut changes = profile;
+        changes.push(("/spec/identity", json!({ "staff": staff })));
+        rejection(&changes)
+    };
+    check(&with(Vec::new(), staff("http://sso:8080/realms/shop")), "");
+    check(&with(small(), staff("https://sso.example.com")), "");
+    check(&with(small(), staff("http://sso.example.com")), "oidc.issuerUrl must begin with https://");
+    check(&with(Vec::new(), json!({"type": "OIDC"})), "member oidc is required with type OIDC");
 }
 
 #[test]

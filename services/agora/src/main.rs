@@ -6,6 +6,7 @@ mod admin_client;
 mod dlq;
 mod mailbox;
 mod migrate;
+mod probe;
 mod replay;
 mod seed;
 mod services;
@@ -116,6 +117,12 @@ enum Verb {
         #[arg(long, default_value_t = 8025)]
         http_port: u16,
     },
+    /// Exit with 0 if an address answers with success, such as that of a ready process
+    Probe {
+        /// The address
+        #[arg(value_name = "URL", default_value = "http://127.0.0.1:9090/readyz")]
+        url: String,
+    },
     /// Print a completion script for a shell
     Completion {
         /// The shell
@@ -153,6 +160,7 @@ fn run(verb: Verb) -> anyhow::Result<()> {
         Verb::Verify { records: Records::Orders } => on_runtime(verify::orders()),
         Verb::Dlq { url, action } => on_runtime(dlq::run(&url, action)),
         Verb::Mailbox { address, smtp_port, http_port } => on_runtime(mailbox::run(address, smtp_port, http_port)),
+        Verb::Probe { url } => on_runtime(probe::run(&url)),
         Verb::Completion { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "agora", &mut io::stdout());
             Ok(())

@@ -3,7 +3,7 @@
 use agora_outbound::CallLimits;
 
 #[test]
-fn every_time_limit_is_longer_than_what_it_waits_for() {
+fn rs4_every_time_limit_is_longer_than_what_it_waits_for() {
     let payment_of_an_order = [
         ("the provider", agora_payment::service::PROVIDER_TIMEOUT),
         ("payment's internal port", agora_payment::INTERNAL_TIMEOUT),
@@ -16,6 +16,7 @@ fn every_time_limit_is_longer_than_what_it_waits_for() {
     let request_of_a_shopper = [
         ("the provider", agora_payment::service::PROVIDER_TIMEOUT),
         ("a port of a service", agora_web::PORT_TIMEOUT),
+        ("the gateway's wait for a service", agora_gateway::SERVICE_ANSWER_BEGINS_MAX),
         ("the gateway", agora_gateway::ANSWER_BEGINS_MAX),
     ];
     let result_of_a_payment = [

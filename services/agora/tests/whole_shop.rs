@@ -3,56 +3,29 @@
 #![cfg(feature = "db-tests")]
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that meets what it did not expect has failed")]
 
+#[path = "whole_shop/prometheus.rs"]
+mod prometheus;
+#[path = "whole_shop/shop.rs"]
+mod shop;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     mem,
-    process::{Child, Command, Stdio},
-    sync::atomic::{AtomicU64, Ordering},
+    process::{Command, Stdio},
     time::{Duration, Instant},
 };
 
-use agora_testkit::{MailServer, TestDatabase, TestKeys, free_port, mail_server};
+use agora_testkit::TestKeys;
 use futures::{FutureExt as _, StreamExt as _, future::join_all, stream::FuturesUnordered};
 use reqwest::Method;
 use serde_json::{Value, json};
-use sqlx::{Connection as _, PgConnection};
-use tempfile::NamedTempFile;
+use shop::{ADMIN, FOUR_PROCESSES, PATIENCE, Plan, Process, Shop, comes_true};
 
-const ADMIN: (&str, &str) = ("admin@example.com", "a long enough password");
-/// Timeout of every wait in these tests.
-const PATIENCE: Duration = Duration::from_mins(1);
 /// Orders that are sent at once before the process is killed.
 const ORDERS_PER_ROUND: usize = 24;
-const SERVICES: [&str; 8] = ["user", "catalog", "cart", "order", "payment", "notification", "recommendation", "search"];
 
 /// All services in one process, which call each other without sockets.
 const ONE_PROCESS: &[&[&str]] = &[&["all"]];
-/// The services in processes such that every call between them goes over HTTP.
-const FOUR_PROCESSES: &[&[&str]] =
-    &[&["gateway"], &["order"], &["cart"], &["user", "catalog", "payment", "notification", "recommendation", "search"]];
-
-/// A process that is killed with SIGKILL, without graceful shutdown, when it is dropped.
-struct Process(Child);
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-struct Shop {
-    processes: Vec<Process>,
-    /// The services of each process.
-    layout: &'static [&'static [&'static str]],
-    environment: BTreeMap<String, String>,
-    databases: BTreeMap<&'static str, TestDatabase>,
-    gateway: String,
-    http: reqwest::Client,
-    shoppers: AtomicU64,
-    smtp: MailServer,
-    _files: [NamedTempFile; 2],
-}
 
 impl Shop {
     async fn open() -> Self {
@@ -60,84 +33,8 @@ impl Shop {
     }
 
     async fn open_as(layout: &'static [&'static [&'static str]]) -> Self {
-        let (brokers, keys) = (agora_testkit::kafka().await, TestKeys::new());
-        let (jwks, signing) = (keys.jwks_file(), NamedTempFile::new().unwrap());
-        std::fs::write(signing.path(), keys.signing_key_pem()).unwrap();
-        let mut databases = BTreeMap::new();
-        for service in SERVICES {
-            databases.insert(service, agora_testkit::postgres().await);
-        }
-        let port = free_port();
-        let mut environment = environment(&brokers, [&jwks, &signing], port);
-        environment.insert("REDIS_URL".to_owned(), agora_testkit::redis().await);
-        for (service, database) in &databases {
-            environment.insert(format!("{}_DATABASE_URL", service.to_uppercase()), database.url());
-        }
-        let smtp = mail_server().await;
-        let mail = [("HOST", "127.0.0.1".to_owned()), ("PORT", smtp.port().to_string()), ("TLS", "Disable".to_owned())];
-        environment.extend(mail.map(|(name, value)| (format!("SMTP_{name}"), value)));
-        environment.insert("SMTP_FROM".to_owned(), "Shop <shop@example.com>".to_owned());
-        let gateway = format!("http://127.0.0.1:{port}");
-        let http = reqwest::Client::builder().timeout(Duration::from_secs(15)).no_proxy().build().unwrap();
-        let kafka = agora_kafka::Config::plain(&brokers, &environment["ISOLATION_KEY"]);
-        agora_kafka::ensure_topics(&kafka, &agora_topology::all_topics(), 3).await.unwrap();
-        let files = [jwks, signing];
-        let (processes, shoppers) = (Vec::new(), AtomicU64::new(0));
-        let mut shop = Self { processes, layout, environment, databases, gateway, http, shoppers, smtp, _files: files };
-        let migrated = shop.command(&["migrate", "all"]).status().unwrap();
-        assert!(migrated.success());
-        shop.start().await;
-        shop
-    }
-
-    fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_agora"));
-        command.args(arguments).envs(&self.environment).stdout(Stdio::null());
-        command
-    }
-
-    async fn start(&mut self) {
-        for services in self.layout {
-            let admin_port = free_port().to_string();
-            let mut command = self.command(&[&["serve"], *services].concat());
-            self.processes.push(Process(command.env("ADMIN_PORT", &admin_port).spawn().unwrap()));
-            let admin = format!("http://127.0.0.1:{admin_port}/readyz");
-            let ready = async || self.http.get(&admin).send().await.is_ok_and(|answer| answer.status() == 200);
-            comes_true("the process is ready", ready).await;
-        }
-    }
-
-    async fn send(
-        &self,
-        method: Method,
-        path: &str,
-        token: &str,
-        key: Option<&str>,
-        body: Option<&Value>,
-    ) -> (u16, Value) {
-        self.try_send(method, path, token, key, body).await.expect("an answer")
-    }
-
-    async fn try_send(
-        &self,
-        method: Method,
-        path: &str,
-        token: &str,
-        key: Option<&str>,
-        body: Option<&Value>,
-    ) -> Option<(u16, Value)> {
-        let mut request = self.http.request(method, format!("{}/api/v1{path}", self.gateway));
-        if !token.is_empty() {
-            request = request.bearer_auth(token);
-        }
-        if let Some(key) = key {
-            request = request.header("idempotency-key", key);
-        }
-        if let Some(body) = body {
-            request = request.json(body);
-        }
-        let answer = request.send().await.ok()?;
-        Some((answer.status().as_u16(), answer.json().await.unwrap_or(Value::Null)))
+        let plan = Plan { layout, settings: BTreeMap::new(), log: None };
+        Self::open_with(&TestKeys::new(), plan).await
     }
 
     /// Checks the invoice of a paid order as a browser gets it: each policy permits the style of the page, and no script.
@@ -157,28 +54,20 @@ impl Shop {
         }
     }
 
-    async fn login(&self, email: &str, password: &str) -> String {
-        let body = json!({ "email": email, "password": password });
-        let (status, tokens) = self.send(Method::POST, "/auth/login", "", None, Some(&body)).await;
-        assert_eq!(status, 200, "{tokens}");
-        tokens["accessToken"].as_str().unwrap().to_owned()
+    /// The data of a GraphQL request; fails if there is any error.
+    async fn graphql(&self, token: &str, key: &str, query: &str, variables: Value) -> Value {
+        let answer = self.try_graphql(token, key, query, variables).await;
+        assert!(answer.get("errors").is_none(), "{query}: {answer}");
+        answer["data"].clone()
     }
 
-    async fn shopper(&self) -> String {
-        let email = format!("shopper-{}@example.com", self.shoppers.fetch_add(1, Ordering::Relaxed));
-        let body = json!({ "email": email, "password": "correct horse battery" });
-        let (status, user) = self.send(Method::POST, "/auth/register", "", None, Some(&body)).await;
-        assert_eq!(status, 201, "{user}");
-        assert!(!user.to_string().contains("argon2"), "no hash leaves the service");
-        self.login(&email, "correct horse battery").await
-    }
-
-    async fn product(&self, stock: i64) -> String {
-        let admin = self.login(ADMIN.0, ADMIN.1).await;
-        let body = json!({ "name": "Lamp", "price": { "amount": 1999, "currency": "EUR" }, "stock": stock, "category": "Lighting" });
-        let (status, product) = self.send(Method::POST, "/products", &admin, None, Some(&body)).await;
-        assert_eq!(status, 201, "{product}");
-        product["id"].as_str().unwrap().to_owned()
+    async fn try_graphql(&self, token: &str, key: &str, query: &str, variables: Value) -> Value {
+        let request = self.http.post(format!("{}/graphql", self.gateway)).header("idempotency-key", key);
+        let request = request.json(&json!({ "query": query, "variables": variables }));
+        let request = if token.is_empty() { request } else { request.bearer_auth(token) };
+        let answer = request.send().await.unwrap();
+        assert_eq!(answer.status(), 200, "{query}");
+        answer.json().await.unwrap()
     }
 
     /// Retries an order with the same key, like a client without a response, until it is paid, and returns its id. A payment
@@ -203,12 +92,6 @@ impl Shop {
 
     async fn stock(&self, product: &str) -> i64 {
         self.send(Method::GET, &format!("/products/{product}"), "", None, None).await.1["stock"].as_i64().unwrap()
-    }
-
-    /// Runs a query that returns one number on a service's database.
-    async fn number(&self, service: &str, statement: &'static str) -> i64 {
-        let mut connection = PgConnection::connect(&self.databases[service].url()).await.unwrap();
-        sqlx::query_scalar(statement).fetch_one(&mut connection).await.unwrap()
     }
 
     async fn books_agree(&self) {
@@ -236,60 +119,59 @@ impl Shop {
     }
 }
 
-/// The environment of `serve all` without database URLs.
-fn environment(brokers: &str, [jwks, signing]: [&NamedTempFile; 2], gateway: u16) -> BTreeMap<String, String> {
-    let mut environment: BTreeMap<String, String> = [
-        ("JWKS_FILE", jwks.path().to_str().unwrap()),
-        ("SIGNING_KEY_FILE", signing.path().to_str().unwrap()),
-        ("TOKEN_ISSUER", TestKeys::ISSUER),
-        ("TOKEN_AUDIENCE", TestKeys::AUDIENCE),
-        ("INTERNAL_SECRET", "0123456789abcdef0123456789abcdef"),
-        ("ADMIN_EMAIL", ADMIN.0),
-        ("ADMIN_PASSWORD", ADMIN.1),
-        ("KAFKA_BROKERS", brokers),
-        ("PAYMENT_PROVIDER", "Simulator"),
-        ("ENCRYPTION_KEY", "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="),
-        ("LEGACY_ALIASES", "Enabled"),
-        ("DATABASE_POOL_SIZE", "5"),
-        // Each of few shoppers orders in every round, and a killed process leaves orders unpaid for a while.
-        ("ORDER_UNPAID_ORDERS_MAX", "1000"),
-        ("RUST_LOG", "error"),
-    ]
-    .map(|(name, value)| (name.to_owned(), value.to_owned()))
-    .into();
-    // The tests share a broker.
-    environment.insert("ISOLATION_KEY".to_owned(), format!("shop-{gateway}"));
-    environment.insert("GATEWAY_PORT".to_owned(), gateway.to_string());
-    for service in SERVICES {
-        let (public, internal, name) = (free_port(), free_port(), service.to_uppercase());
-        environment.insert(format!("{name}_PORT"), public.to_string());
-        environment.insert(format!("{name}_INTERNAL_PORT"), internal.to_string());
-        environment.insert(format!("{name}_URL"), format!("http://127.0.0.1:{public}"));
-        environment.insert(format!("{name}_INTERNAL_URL"), format!("http://127.0.0.1:{internal}"));
-    }
-    environment
-}
-
-async fn comes_true(what: &str, mut check: impl AsyncFnMut() -> bool) {
-    let begun = Instant::now();
-    while !check().await {
-        assert!(begun.elapsed() < PATIENCE, "not within {PATIENCE:?}: {what}");
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
-}
-
 fn pay(order: &Value) -> Value {
     json!({ "orderId": order["id"], "method": "card", "token": "tok_ok" })
 }
 
 #[tokio::test]
-async fn a_shopper_buys_in_one_process_and_reads_the_order_paid() {
+async fn de7_a_shopper_buys_in_one_process_and_reads_the_order_paid() {
     buys_from_the_cart(&Shop::open_as(ONE_PROCESS).await).await;
 }
 
 #[tokio::test]
-async fn a_shopper_buys_from_services_in_processes_of_their_own_and_reads_the_order_paid() {
+async fn gw10_a_shopper_buys_from_services_in_processes_with_the_keys_of_their_own_calls_alone() {
     buys_from_the_cart(&Shop::open_as(FOUR_PROCESSES).await).await;
+}
+
+#[tokio::test]
+async fn rs3_a_process_that_is_asked_to_end_answers_what_was_sent_and_exits_with_success() {
+    let mut shop = Shop::open().await;
+    let (token, product) = (shop.shopper().await, shop.product(1000).await);
+    let body = json!({ "items": [{ "productId": product, "quantity": 1 }] });
+    let keys: Vec<_> = (0..ORDERS_PER_ROUND).map(|n| format!("order-{n}")).collect();
+    let sent = join_all(keys.iter().map(|key| shop.try_send(Method::POST, "/orders", &token, Some(key), Some(&body))));
+    let process = shop.processes[0].0.id().to_string();
+    let asked = async {
+        // The requests are under way.
+        comes_true("an order is stored", async || shop.number("order", "select count(*) from orders").await > 0).await;
+        assert!(Command::new("kill").args(["-TERM", &process]).status().unwrap().success());
+        // New requests are answered until load balancers know that the process ends.
+        shop.try_send(Method::GET, "/products", "", None, None).await
+    };
+    let (answers, late) = tokio::join!(sent, asked);
+    assert_eq!(late.map(|(status, _)| status), Some(200));
+    let (mut ids, mut unfinished) = (BTreeSet::new(), 0);
+    for answer in answers {
+        let (status, order) = answer.expect("an answer to what was sent before");
+        // `created`: its hold takes long, and follows.
+        assert!(status == 201 && (order["status"] == "pending" || order["status"] == "created"), "{order}");
+        ids.insert(order["id"].to_string());
+        unfinished += i64::from(order["status"] == "created");
+    }
+    assert_eq!(ids.len(), ORDERS_PER_ROUND);
+    let mut ended = shop.processes.remove(0);
+    let mut status = None;
+    comes_true("the process ends", async || {
+        status = ended.0.try_wait().unwrap();
+        status.is_some()
+    })
+    .await;
+    assert!(status.unwrap().success(), "{status:?}");
+    let left = shop.number("order", "select count(*) from outbox").await;
+    assert!(left <= unfinished, "{left} events have not left, of {unfinished} orders under way");
+    shop.start().await;
+    let count = i64::try_from(ORDERS_PER_ROUND).unwrap();
+    comes_true("every hold stands", async || shop.stock(&product).await == 1000 - count).await;
 }
 
 async fn buys_from_the_cart(shop: &Shop) {
@@ -345,8 +227,134 @@ async fn buys_from_the_cart(shop: &Shop) {
     shop.books_agree().await;
 }
 
+/// The client's own data with every field that its types have.
+const OWN: &str = "{
+    me { _id id email firstname lastname username name phone roles status createdAt updatedAt
+        preferences { promotions orderUpdates recommendations } }
+    addresses { items { id recipient street city state postalCode country } total }
+    sessions { items { id current ip userAgent issuedAt usedAt expiresAt } }
+    cart { id version total { amount currency decimal } removed { productId variant name quantity reason price { amount } }
+        items { id productId variant name imageUrl quantity available priceChanged price { amount } product { name } } }
+    orders(limit: 5) { nextCursor items { _id id number userId status paymentStatus paymentId version expiresAt
+        createdAt updatedAt total { amount } discount { amount } couponCode shippingMethod shippingPrice { amount }
+        tax { country basisPoints included rounding amount { amount } } shippingAddress { street city country }
+        shipments { id sellerId status carrier trackingNumber createdAt deliveredAt items { productId quantity } }
+        returns { id status reason resellable amount { amount } items { variant quantity } createdAt updatedAt }
+        items { _id productId variant name quantity price unitPrice { amount } total { amount } discount { amount }
+            tax { amount } brand category supplier sellerId product { id stock } } } }
+    payments(limit: 5) { items { order { number } id orderId orderStatus userId status method captureMethod referenceId
+        authorizationCode responseCode responseMessage createdAt updatedAt nextAction { type url }
+        amount { amount } authorised { amount } captured { amount } refunded { amount } } }
+    recommendations { items { productId name category imageUrl price { amount } feedbackStats { positiveCount negativeCount }
+        reason { type text category productId } } } }";
+
+/// The public catalog with every field that its types have.
+const CATALOG: &str = "query Catalog($id: ID!) {
+    product(id: $id) { _id id name description sku price unitPrice { amount currency } stock quantity category brand supplier
+        imageUrl sellerId version createdAt updatedAt
+        variants { items { id productId name sku options stock version price { amount } ownPrice { amount } createdAt } } }
+    products(filter: { category: \"Lighting\" }, sort: \"name\", limit: 5) { items { id } nextCursor total }
+    stock(ids: [$id]) { items { productId stock } }
+    categories { items { id name version createdAt updatedAt } }
+    brands { items { id } } }";
+
+/// What administrators read, with every field that its types have.
+const ADMINISTRATION: &str = "query Administration($payment: ID!) {
+    users(limit: 5) { items { id roles } nextCursor }
+    allOrders(limit: 5) { items { id userId user { _id email } } }
+    allNotifications(limit: 5) { items { id userId type priority subject content metadata read readAt mail sentAt openedAt
+        createdAt } total }
+    paymentLog(id: $payment) { items { at kind referenceId message amount { amount } } }
+    topProducts { refreshedAt items { productId name units orders revenue { amount } product { name } } }
+    coupons { items { code kind uses active } } shippingMethods { items { code name countries } }
+    taxRules { items { country basisPoints rounding } } suppliers { items { name } } locations { items { name } }
+    warehouses { items { id name priority locationId location version createdAt updatedAt } } }";
+
 #[tokio::test]
-async fn an_order_with_its_payment_is_paid_declined_or_refunded_by_cancelling() {
+async fn gw4_a_shopper_buys_over_graphql_in_one_process() {
+    buys_over_graphql(&Shop::open_as(ONE_PROCESS).await).await;
+}
+
+#[tokio::test]
+async fn gw4_a_shopper_buys_over_graphql_from_services_in_processes_of_their_own() {
+    buys_over_graphql(&Shop::open_as(FOUR_PROCESSES).await).await;
+}
+
+async fn buys_over_graphql(shop: &Shop) {
+    let admin = shop.login(ADMIN.0, ADMIN.1).await;
+    let lamp =
+        "mutation { addProduct(input: { name: \"Lamp\", price: 19.99, quantity: 5, category: \"Lighting\" }) { _id } }";
+    let product = shop.graphql(&admin, "a", lamp, json!({})).await["addProduct"]["_id"].clone();
+    let refused = shop.try_graphql("", "a", lamp, json!({})).await;
+    assert_eq!(refused["errors"][0]["extensions"]["code"], "NO_TOKEN", "{refused}");
+
+    let sign_up =
+        "mutation S($email: String!) { signup(input: { name: \"Ada\", email: $email, password: \"correct horse\",
+        preferences: { promotions: false } }) { access_token user { _id preferences { promotions orderUpdates } } } }";
+    let signed_up = shop.graphql("", "s", sign_up, json!({ "email": "ada@example.com" })).await["signup"].clone();
+    assert_eq!(signed_up["user"]["preferences"], json!({ "promotions": false, "orderUpdates": true }));
+    let token = signed_up["access_token"].as_str().unwrap();
+
+    let add = "mutation A($id: ID!) { addCartItem(input: { productId: $id, quantity: 2 }) { total { amount } } }";
+    let added = shop.graphql(token, "c", add, json!({ "id": product })).await;
+    assert_eq!(added["addCartItem"]["total"]["amount"], 3998);
+    let create = "mutation { createOrder(input: {}) { id status total { amount } } }";
+    let order = shop.graphql(token, "o", create, json!({})).await["createOrder"].clone();
+    assert_eq!((&order["status"], &order["total"]["amount"]), (&json!("pending"), &json!(3998)));
+    assert_eq!(shop.graphql(token, "o", create, json!({})).await["createOrder"], order, "the same key, the same order");
+    let pay = "mutation P($id: ID!) { payOrder(input: { orderId: $id, method: \"card\", token: \"tok_ok\" }) {
+        id status orderStatus } }";
+    let paid = shop.graphql(token, "p", pay, json!({ "id": order["id"] })).await["payOrder"].clone();
+    assert_eq!((&paid["status"], &paid["orderStatus"]), (&json!("captured"), &json!("paid")));
+
+    let own = shop.graphql(token, "r", OWN, json!({})).await;
+    assert_eq!(own["orders"]["items"][0]["items"][0]["product"], json!({ "id": product, "stock": 3 }));
+    assert_eq!(own["orders"]["items"][0]["items"][0]["price"], 19.99);
+    assert_eq!(own["me"]["_id"], signed_up["user"]["_id"]);
+    let catalog = shop.graphql("", "r", CATALOG, json!({ "id": product })).await;
+    assert_eq!((&catalog["product"]["quantity"], &catalog["stock"]["items"][0]["stock"]), (&json!(3), &json!(3)));
+    shop.graphql(&admin, "r", ADMINISTRATION, json!({ "payment": paid["id"] })).await;
+    let found = async || {
+        let search = "{ search(filter: { q: \"lamp\" }) { total totalIsLowerBound nextCursor correctedQuery items { id }
+            facets { inStock category { value count } brand { value } price { currency from below count } } }
+            suggestions(q: \"lam\") { items { text kind productId } } products(filter: { q: \"lamp\" }) { items { id } } }";
+        let answer = shop.try_graphql("", "r", search, json!({})).await;
+        answer["data"]["search"]["items"][0]["id"] == product && answer.get("errors").is_none()
+    };
+    comes_true("the search finds the product", found).await;
+    nothing_of_others_is_seen(shop, &[&order["id"], &paid["id"], &signed_up["user"]["_id"]]).await;
+}
+
+/// Another user gets `NOT_FOUND` for ids of an order, a payment and a user, and the refusal of each list of administrators.
+async fn nothing_of_others_is_seen(shop: &Shop, [order, payment, user]: &[&Value; 3]) {
+    let stranger = shop.shopper().await;
+    let foreign = "query F($order: ID!, $payment: ID!, $user: ID!) { order(id: $order) { id } payment(id: $payment) { id }
+        fetchOrdersById(id: $order) { _id } fetchUserById(_id: $user) { _id } payments(orderId: $order) { items { id } } }";
+    let variables = json!({ "order": order, "payment": payment, "user": user });
+    let answer = shop.try_graphql(&stranger, "f", foreign, variables).await;
+    let codes: BTreeMap<_, _> = answer["errors"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|error| (error["path"][0].as_str().unwrap(), error["extensions"]["code"].as_str().unwrap()))
+        .collect();
+    let expected = ["order", "payment", "fetchOrdersById", "fetchUserById"].map(|field| (field, "NOT_FOUND"));
+    assert_eq!(codes, expected.into(), "{answer}");
+    assert_eq!(answer["data"]["payments"]["items"], json!([]));
+
+    let administration =
+        "{ fetchAllUsers { _id } fetchAllOrders { _id } users { items { id } } allOrders { items { id } } }";
+    let answer = shop.try_graphql(&stranger, "f", administration, json!({})).await;
+    let errors = answer["errors"].as_array().unwrap();
+    assert_eq!(errors.len(), 4);
+    assert!(errors.iter().all(|error| error["extensions"]["code"] == "FORBIDDEN"), "{answer}");
+    let cancel = "mutation C($order: ID!) { cancelOrder(id: $order) { id } }";
+    let answer = shop.try_graphql(&stranger, "f", cancel, json!({ "order": order })).await;
+    assert_eq!(answer["errors"][0]["extensions"]["code"], "NOT_FOUND", "{answer}");
+}
+
+#[tokio::test]
+async fn te2_an_order_with_its_payment_is_paid_declined_or_refunded_by_cancelling() {
     let shop = Shop::open().await;
     let (token, product) = (shop.shopper().await, shop.product(5).await);
     let order = |card: &str| json!({ "items": [{ "productId": product, "quantity": 1 }], "payment": { "method": "card", "token": card } });
@@ -406,7 +414,7 @@ async fn a_returned_unit_is_refunded_once_and_is_in_stock_again() {
 }
 
 #[tokio::test]
-async fn forty_buyers_of_ten_units_buy_exactly_ten() {
+async fn te2_forty_buyers_of_ten_units_buy_exactly_ten() {
     let shop = Shop::open().await;
     let product = shop.product(10).await;
     let mut tokens = Vec::new();
@@ -433,7 +441,7 @@ async fn forty_buyers_of_ten_units_buy_exactly_ten() {
 }
 
 #[tokio::test]
-async fn repeated_kills_lose_and_duplicate_nothing() {
+async fn te2_repeated_kills_lose_and_duplicate_nothing() {
     let mut shop = Shop::open().await;
     let product = shop.product(1000).await;
     let mut tokens = Vec::new();

@@ -1,7 +1,7 @@
 //! Settings of the cart service, read from the environment. Depends on no other module of the service.
 
 use agora_chassis::{Ports, Reader, WatchedSecret};
-use agora_vocab::Epoch;
+use agora_vocab::{AssetBase, Epoch};
 use agora_web::TokenSettings;
 
 /// All settings of the service.
@@ -21,6 +21,8 @@ pub struct Config {
     pub catalog_url: String,
     /// Recovery epoch of the database, written into every event; rises with each restore.
     pub epoch: Epoch,
+    /// The address of the shop's files, such as pictures that are stored by their path.
+    pub assets: AssetBase,
 }
 
 impl Config {
@@ -34,6 +36,7 @@ impl Config {
             internal_secret: reader.secret("INTERNAL_SECRET"),
             catalog_url: reader.required("CATALOG_INTERNAL_URL"),
             epoch: reader.default("RECOVERY_EPOCH", Epoch::default()),
+            assets: reader.default("ASSET_BASE_URL", AssetBase::default()),
         }
     }
 }

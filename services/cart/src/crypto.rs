@@ -2,8 +2,9 @@
 //! Depends on `ports` and `domain` only.
 
 use agora_chassis::WatchedSecret;
+use agora_keyring::ParsedKeys;
 use agora_vocab::{CartId, Secret};
-use agora_web::{derived_token, derived_tokens};
+use agora_web::derived_tokens;
 use aws_lc_rs::{
     digest,
     rand::{SecureRandom as _, SystemRandom},
@@ -12,7 +13,7 @@ use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 
 use crate::{
     domain::TokenDigest,
-    ports::{NewGuestCart, NoRandomness, Tokens},
+    ports::{NewGuestCart, NoRandomness, NoTokenKey, Tokens},
 };
 
 /// Random bytes of a token: 256 bits.
@@ -23,12 +24,18 @@ const TOKEN_BYTES: usize = 32;
 pub struct GuestTokens {
     random: SystemRandom,
     secret: WatchedSecret,
+    keys: ParsedKeys,
 }
 
 impl GuestTokens {
-    /// Derives tokens by `secret`: one text, or the current and the next one separated by a comma.
+    /// Derives tokens by the keys that [`agora_keyring::KeySet`] reads from the secret.
     pub fn new(secret: WatchedSecret) -> Self {
-        Self { random: SystemRandom::new(), secret }
+        Self { random: SystemRandom::new(), secret, keys: ParsedKeys::default() }
+    }
+
+    /// The keys of this service alone; the first one derives.
+    fn keys(&self) -> Vec<Secret> {
+        self.keys.of(&self.secret.current()).of_tokens("cart")
     }
 }
 
@@ -53,15 +60,16 @@ impl Tokens for GuestTokens {
         TokenDigest(bytes)
     }
 
-    fn derive(&self, key: &Secret, cart: CartId) -> (Secret, TokenDigest) {
-        let token = Secret::new(derived_token(&self.secret.current(), &purpose(key), cart.uuid()));
+    fn derive(&self, key: &Secret, cart: CartId) -> Result<(Secret, TokenDigest), NoTokenKey> {
+        let (keys, purpose) = (self.keys(), purpose(key));
+        let token = derived_tokens(&keys, &purpose, cart.uuid()).next().map(Secret::new).ok_or(NoTokenKey)?;
         let digest = self.digest(&token);
-        (token, digest)
+        Ok((token, digest))
     }
 
     fn derive_again(&self, key: &Secret, cart: &NewGuestCart) -> Option<Secret> {
-        let (secret, purpose) = (self.secret.current(), purpose(key));
-        let mut tokens = derived_tokens(&secret, &purpose, cart.id.uuid()).map(Secret::new);
+        let (keys, purpose) = (self.keys(), purpose(key));
+        let mut tokens = derived_tokens(&keys, &purpose, cart.id.uuid()).map(Secret::new);
         tokens.find(|token| self.digest(token) == cart.token)
     }
 }
@@ -90,7 +98,7 @@ mod tests {
     fn a_derived_token_is_known_again_by_its_key_while_its_secret_is_one_of_two() {
         let [old, both, new] = ["one", "two, one", "two"].map(|text| GuestTokens::new(WatchedSecret::fixed(text)));
         let (key, id) = (Secret::new("a key of enough random characters"), CartId::new(Uuid::from_u128(7)));
-        let (token, digest) = old.derive(&key, id);
+        let (token, digest) = old.derive(&key, id).unwrap();
         let cart = NewGuestCart { id, token: digest };
         assert_eq!(old.digest(&token), digest);
         for tokens in [&old, &both] {
@@ -100,6 +108,9 @@ mod tests {
         assert_eq!(old.derive_again(&Secret::new("another key"), &cart), None);
         let of_another_cart = NewGuestCart { id: CartId::new(Uuid::from_u128(8)), ..cart };
         assert_eq!(old.derive_again(&key, &of_another_cart), None);
-        assert_ne!(new.derive(&key, id).0, token);
+        assert_ne!(new.derive(&key, id).unwrap().0, token);
+        // Without a key no token is derived: every client could compute it.
+        let none = GuestTokens::new(WatchedSecret::fixed(r#"{"calls": {}}"#));
+        assert!(none.derive(&key, id).is_err() && none.derive_again(&key, &cart).is_none());
     }
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use agora_api::cart as api;
 use agora_chassis::{Process, Routers, WatchedSecret};
 use agora_outbox::DedupKey;
-use agora_vocab::{Invalid, ProductId, Quantity, Variant};
+use agora_vocab::{AssetBase, Invalid, ProductId, Quantity, Variant};
 use agora_web::{Idempotency, PortSettings, Problem, TokenVerifier, public_stack};
 use http::{HeaderValue, StatusCode, header};
 
@@ -68,6 +68,7 @@ impl From<Error> for Problem {
                 "the token of this cart cannot be given again: create another one with a fresh Idempotency-Key",
             ),
             Error::NoRandomness(error) => Self::unavailable(error),
+            Error::NoTokenKey(error) => Self::unavailable(error),
             Error::Refused(refused) => refusal(refused),
             Error::Empty => Self::new(StatusCode::UNPROCESSABLE_ENTITY, "EMPTY_CART"),
             Error::Cancelled => Self::new(StatusCode::CONFLICT, "CANCELLED").detail("this checkout was cancelled"),
@@ -136,13 +137,13 @@ fn quantity(units: i64) -> Result<Quantity, Problem> {
     Ok(Quantity::parse(units)?)
 }
 
-fn cart(view: View) -> api::Cart {
+fn cart(view: View, assets: &AssetBase) -> api::Cart {
     let View { id, version, items, total, removed: left_out } = view;
     let removed = left_out.into_iter().map(removed).collect();
-    api::Cart { id, items: items.into_iter().map(item).collect(), total, removed, version }
+    api::Cart { id, items: items.into_iter().map(|shown| item(shown, assets)).collect(), total, removed, version }
 }
 
-fn item(item: Item) -> api::Item {
+fn item(item: Item, assets: &AssetBase) -> api::Item {
     let (price_changed, previous_price) = (item.price_changed(), item.previous_price());
     let Item { line, name, image_url, price, available } = item;
     api::Item {
@@ -150,7 +151,7 @@ fn item(item: Item) -> api::Item {
         product_id: line.product,
         variant: line.variant.as_str().to_owned(),
         name,
-        image_url,
+        image_url: image_url.map(|url| assets.resolve(url)),
         quantity: line.quantity.get(),
         price,
         available,

@@ -52,7 +52,8 @@ async fn build(config: Config, process: &Process) -> (Ports, Routers) {
     let tokens = Arc::new(GuestTokens::new(config.internal_secret.clone()));
     let service = CartService::new(Arc::new(carts), Arc::new(catalog), tokens, process.ids())
         .with_cache(Arc::new(cache))
-        .with_guest_limit(Arc::new(guest_limit));
+        .with_guest_limit(Arc::new(guest_limit))
+        .with_assets(config.assets);
 
     agora_outbox::relay(db.clone(), Producer::new(&config.kafka), process);
     agora_outbox::sweep(db.clone(), process);

@@ -186,7 +186,7 @@ pub trait Tokens: Send + Sync + std::fmt::Debug {
 
     /// The token of a cart that a request with this idempotency key creates, and its digest. Computed of the key and of a
     /// secret of the service: without either, the token cannot be known.
-    fn derive(&self, key: &Secret, cart: CartId) -> (Secret, TokenDigest);
+    fn derive(&self, key: &Secret, cart: CartId) -> Result<(Secret, TokenDigest), NoTokenKey>;
 
     /// The token that [`Self::derive`] returned with this digest; `None` if the key is another one, or if the secret was
     /// replaced since.
@@ -231,6 +231,11 @@ pub struct CatalogUnavailable(#[source] pub BoxError);
 #[derive(Debug, thiserror::Error)]
 #[error("no random bytes")]
 pub struct NoRandomness;
+
+/// The secret of the service holds no key of tokens.
+#[derive(Debug, thiserror::Error)]
+#[error("INTERNAL_SECRET has no key for the tokens of carts")]
+pub struct NoTokenKey;
 
 /// Why a cart could not be read or changed.
 #[derive(Debug, thiserror::Error)]

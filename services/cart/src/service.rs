@@ -6,7 +6,7 @@ use std::{sync::Arc, time::Duration};
 
 use agora_chassis::chain;
 use agora_outbox::{DedupKey, Outcome};
-use agora_vocab::{Ids, LineId, OrderId, ProductId, Quantity, UserId, Variant};
+use agora_vocab::{AssetBase, Ids, LineId, OrderId, ProductId, Quantity, UserId, Variant};
 
 pub use self::guests::CreationKey;
 use crate::{
@@ -15,7 +15,7 @@ use crate::{
     },
     ports::{
         CartError, CartStore, Catalog, CatalogUnavailable, CheckoutError, GuestLimit, NewLine, NoRandomness,
-        QuoteCache, StoreError, Tokens,
+        NoTokenKey, QuoteCache, StoreError, Tokens,
     },
 };
 
@@ -28,6 +28,7 @@ pub struct CartService {
     ids: Arc<dyn Ids>,
     cache: Option<Arc<dyn QuoteCache>>,
     guest_limit: Option<Arc<dyn GuestLimit>>,
+    assets: AssetBase,
 }
 
 /// Why a use case failed.
@@ -48,6 +49,9 @@ pub enum Error {
     /// A token could not be drawn.
     #[error(transparent)]
     NoRandomness(#[from] NoRandomness),
+    /// A token could not be derived.
+    #[error(transparent)]
+    NoTokenKey(#[from] NoTokenKey),
     /// The change would make the cart invalid.
     #[error("change of the cart rejected")]
     Refused(Refused),
@@ -73,13 +77,24 @@ impl CartService {
         tokens: Arc<dyn Tokens>,
         ids: Arc<dyn Ids>,
     ) -> Self {
-        Self { store, catalog, tokens, ids, cache: None, guest_limit: None }
+        Self { store, catalog, tokens, ids, cache: None, guest_limit: None, assets: AssetBase::default() }
     }
 
     /// Shows carts with quotes of this cache. A change of a cart requests a quote all the same.
     #[must_use]
     pub fn with_cache(self, cache: Arc<dyn QuoteCache>) -> Self {
         Self { cache: Some(cache), ..self }
+    }
+
+    /// Sets the address of the shop's files.
+    #[must_use]
+    pub fn with_assets(self, assets: AssetBase) -> Self {
+        Self { assets, ..self }
+    }
+
+    /// The address of the shop's files, which pictures of products are shown with.
+    pub const fn assets(&self) -> &AssetBase {
+        &self.assets
     }
 
     /// Limits the guests' carts that each address creates; without it they are not limited.

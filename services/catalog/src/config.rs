@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use agora_chassis::{Ports, Reader, WatchedSecret};
-use agora_vocab::{Epoch, is_language_tag};
+use agora_vocab::{AssetBase, Epoch, is_language_tag};
 use agora_web::TokenSettings;
 
 /// Shortest and longest time between two promotions, in seconds.
@@ -32,6 +32,8 @@ pub struct Config {
     pub epoch: Epoch,
     /// The language of the products' own names and descriptions, a BCP 47 tag.
     pub default_language: String,
+    /// The address of the shop's files, such as pictures that are stored by their path.
+    pub assets: AssetBase,
     /// Time from the start of one promotion to the start of the next; `None`: there are none.
     pub promotion_every: Option<Duration>,
     /// Title of each promotion: 1 to 100 characters on one line.
@@ -49,6 +51,7 @@ impl Config {
             internal_secret: reader.secret("INTERNAL_SECRET"),
             epoch: reader.default("RECOVERY_EPOCH", Epoch::default()),
             default_language: default_language(reader),
+            assets: reader.default("ASSET_BASE_URL", AssetBase::default()),
             promotion_every: promotion_every(reader),
             promotion_title: promotion_title(reader),
         }

@@ -18,6 +18,7 @@ use agora_chassis::{Ports, Process, Routers, Started, settings};
 use agora_kafka::Producer;
 use agora_postgres::PoolPart;
 use agora_redis::Redis;
+use agora_vocab::Flag;
 use futures::{FutureExt as _, future::BoxFuture};
 
 pub use config::Config;
@@ -53,7 +54,10 @@ async fn build(config: Config, process: &Process) -> (Ports, Routers) {
     let store = PgCatalog::new(db.clone(), reads, process.ids(), config.epoch).with_cache(cache.clone());
     // The settings have checked the tag.
     let language = Language::parse(&config.default_language).unwrap_or_default();
-    let service = CatalogService::new(Arc::new(store), process.ids()).with_cache(cache).with_language(language);
+    let service = CatalogService::new(Arc::new(store), process.ids())
+        .with_cache(cache)
+        .with_language(language)
+        .with_assets(config.assets.clone());
 
     agora_outbox::relay(db.clone(), Producer::new(&config.kafka), process);
     agora_outbox::sweep(db.clone(), process);
@@ -64,7 +68,8 @@ async fn build(config: Config, process: &Process) -> (Ports, Routers) {
     let Config { promotion_every, promotion_title, .. } = config;
     let campaign = promotion_every.map(|every| Campaign { every, title: Label::stored(promotion_title) });
     let (working, shutdown) = (service.clone(), process.shutdown());
-    process.supervise("hold-expiry", move || worker::run(working.clone(), campaign.clone(), shutdown.clone()));
+    let promotions = (campaign, process.flag(Flag::StartPromotions));
+    process.supervise("hold-expiry", move || worker::run(working.clone(), promotions.clone(), shutdown.clone()));
 
     let verifier = config.tokens.verifier_with(redis, process);
     (config.ports, http::routers(service, verifier, config.internal_secret, process))

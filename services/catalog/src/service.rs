@@ -7,7 +7,7 @@ mod variants;
 use std::{collections::BTreeMap, sync::Arc};
 
 use agora_outbox::{DedupKey, Outcome};
-use agora_vocab::{Currency, Ids, ProductId, PromotionId, ReturnId, SellerId};
+use agora_vocab::{AssetBase, Currency, Ids, ProductId, PromotionId, ReturnId, SellerId};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -29,6 +29,7 @@ pub struct CatalogService {
     cache: Option<Arc<dyn ProductCache>>,
     /// The language of the products' own names and descriptions.
     language: Language,
+    assets: AssetBase,
 }
 
 /// The result of a quote for a list of product ids.
@@ -72,7 +73,7 @@ pub enum Error {
 impl CatalogService {
     /// Creates the service on this store; `ids` generates the ids of new products.
     pub fn new(store: Arc<dyn CatalogStore>, ids: Arc<dyn Ids>) -> Self {
-        Self { store, ids, cache: None, language: Language::default() }
+        Self { store, ids, cache: None, language: Language::default(), assets: AssetBase::default() }
     }
 
     /// Reads single products through a cache, from which the store must drop what it changes.
@@ -85,6 +86,17 @@ impl CatalogService {
     #[must_use]
     pub fn with_language(self, language: Language) -> Self {
         Self { language, ..self }
+    }
+
+    /// Sets the address of the shop's files.
+    #[must_use]
+    pub fn with_assets(self, assets: AssetBase) -> Self {
+        Self { assets, ..self }
+    }
+
+    /// The address of the shop's files, which pictures of products are shown with.
+    pub const fn assets(&self) -> &AssetBase {
+        &self.assets
     }
 
     /// The language of the products' own names and descriptions.
@@ -108,24 +120,47 @@ impl CatalogService {
         currency: Option<Currency>,
     ) -> Result<ProductPage, Error> {
         let mut page = self.store.page(listing).await?;
-        if page.items.is_empty() {
-            return Ok(page);
+        self.add_localized(&mut page.items, languages, currency).await?;
+        Ok(page)
+    }
+
+    /// Returns the existing products among `ids`, in the order of the ids, as one page like those of [`list`](Self::list).
+    pub async fn list_by_ids(
+        &self,
+        ids: &[ProductId],
+        languages: &Languages,
+        currency: Option<Currency>,
+    ) -> Result<ProductPage, Error> {
+        let mut items = self.many(ids).await?;
+        self.add_localized(&mut items, languages, currency).await?;
+        Ok(ProductPage { items, total: None, next: None, terms: BTreeMap::new() })
+    }
+
+    /// Reads the translations among which a client with these languages chooses, and the prices in its currency.
+    async fn add_localized(
+        &self,
+        items: &mut [Listed],
+        languages: &Languages,
+        currency: Option<Currency>,
+    ) -> Result<(), Error> {
+        if items.is_empty() {
+            return Ok(());
         }
-        let ids: Vec<ProductId> = page.items.iter().map(|listed| listed.product.id).collect();
+        let ids: Vec<ProductId> = items.iter().map(|listed| listed.product.id).collect();
         let wanted = languages.wanted(&self.language);
         if !wanted.is_empty() {
             let mut translations = self.store.translations(&ids, &wanted).await?;
-            for Listed { product, .. } in &mut page.items {
+            for Listed { product, .. } in &mut *items {
                 product.details.translations = translations.remove(&product.id).unwrap_or_default();
             }
         }
         if let Some(currency) = currency {
             let mut prices = self.store.prices(&ids, currency).await?;
-            for Listed { product, .. } in &mut page.items {
+            for Listed { product, .. } in items {
                 product.details.prices = prices.remove(&product.id).unwrap_or_default();
             }
         }
-        Ok(page)
+        Ok(())
     }
 
     /// Returns a product, or [`Error::NotFound`] if it does not exist or is deleted.
@@ -249,7 +284,17 @@ impl CatalogService {
 
     /// Starts the next promotion if it is due. Returns the number of its products; 0 if none was started.
     pub async fn start_promotion(&self, campaign: &Campaign) -> Result<usize, Error> {
-        Ok(self.store.start_promotion(PromotionId::new(self.ids.next()), campaign).await?)
+        let started = self.store.start_promotion(PromotionId::new(self.ids.next()), campaign).await;
+        match &started {
+            Ok(0) => {}
+            Ok(products) => {
+                let products = u32::try_from(*products).unwrap_or(u32::MAX);
+                metrics::counter!("promotional_events_total").increment(1);
+                metrics::histogram!("promotional_events_batch_size").record(f64::from(products));
+            }
+            Err(_) => metrics::counter!("promotional_events_errors_total").increment(1),
+        }
+        Ok(started?)
     }
 
     /// Deletes holds that ended without a sale more than 30 days ago. Returns how many were deleted.

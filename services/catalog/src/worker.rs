@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use agora_chassis::{Pauses, chain};
+use agora_chassis::{FlagSwitch, Pauses, chain};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -16,10 +16,11 @@ const PAUSE_MAX: Duration = Duration::from_secs(4);
 const SWEEP_INTERVAL: Duration = Duration::from_hours(1);
 
 /// Ends expired holds, renames products and starts promotions every few seconds, and deletes old holds and imports every hour, until shutdown. Any number of
-/// replicas may run it: row locks ensure that one of them processes each hold and each term.
+/// replicas may run it: row locks ensure that one of them processes each hold and each term. While `promotes` is off, no promotion
+/// starts.
 pub async fn run(
     service: CatalogService,
-    campaign: Option<Campaign>,
+    (campaign, promotes): (Option<Campaign>, FlagSwitch),
     shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
     let mut pauses = Pauses::new(PAUSE_MIN, PAUSE_MAX);
@@ -44,7 +45,9 @@ pub async fn run(
                 "could not rename the products of a renamed term; retrying after a pause"
             );
         }
-        if let Some(campaign) = &campaign {
+        if let Some(campaign) = &campaign
+            && promotes.is_on()
+        {
             promote(&service, campaign).await;
         }
         if Instant::now() >= sweep_at {

@@ -11,7 +11,7 @@ with leased as (
         limit $2
         for update skip locked
     ))
-    returning q.notification_id, q.attempts, q.refusals, q.queued_at
+    returning q.notification_id, q.attempts, q.refusals, q.queued_at, q.trace
 )
 select
     n.id,
@@ -24,6 +24,7 @@ select
     n.tracking_id,
     l.attempts,
     l.refusals,
+    l.trace,
     extract(epoch from now() - l.queued_at)::double precision as queued_seconds,
     r.user_id is not null as known,
     r.email,

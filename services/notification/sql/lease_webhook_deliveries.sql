@@ -29,13 +29,13 @@ with leased as (
     ))
     returning d.endpoint_id, d.event_id, d.attempts, d.attempts - d.attempts_before as round
 )
-select l.endpoint_id, l.event_id, l.attempts, l.round, e.url, v.body, s.sealed
+select l.endpoint_id, l.event_id, l.attempts, l.round, e.url, v.body, v.trace, s.sealed
 from leased as l
 cross join lateral (
     select a.url from webhook_endpoint as a where a.id = l.endpoint_id limit 1
 ) as e
 cross join lateral (
-    select a.body from webhook_event as a where a.id = l.event_id limit 1
+    select a.body, a.trace from webhook_event as a where a.id = l.event_id limit 1
 ) as v
 cross join lateral (
     select coalesce(array_agg(a.sealed order by a.created_at desc), '{}') as sealed

@@ -1,8 +1,13 @@
 -- Stores notifications ($1), each unless it is stored or its user is erased, and queues their mails.
 --
 -- $2: whether mails are sent; if not, they are suppressed. $3: age of an event in seconds after which its mail is not sent.
+-- $4: the trace of each notification, in their order, or null.
 -- Returns the ids of those that are new.
-with stored as (
+with traces as (
+    select n.id, ($4::text[])[n.ordinality::integer] as trace
+    from unnest($1::new_notification[]) with ordinality as n
+),
+stored as (
     insert into notification (
         id, source_id, user_id, kind, priority, subject, summary, content, metadata, mail, tracking_id, created_at
     )
@@ -30,7 +35,9 @@ with stored as (
     returning id, priority, mail
 ),
 queued as (
-    insert into mail_queue (notification_id, priority)
-    select id, priority from stored where mail = 'pending'
+    insert into mail_queue (notification_id, priority, trace)
+    select s.id, s.priority, (select t.trace from traces as t where t.id = s.id limit 1)
+    from stored as s
+    where s.mail = 'pending'
 )
 select id from stored

@@ -2,10 +2,17 @@
 -- any endpoint receives.
 --
 -- $2: age of an event in days from which it is not delivered: a replay of old events must not reach merchants, and their
--- deliveries may have been deleted. $3: seconds by which an endpoint may be younger than the event.
+-- deliveries may have been deleted. $3: seconds by which an endpoint may be younger than the event. $4: the trace of each event, in
+-- their order, or null.
 with wanted as (
-    select e.id as endpoint_id, n.id as event_id, n.kind, n.body, n.occurred_at
-    from unnest($1::new_webhook_event[]) as n
+    select
+        e.id as endpoint_id,
+        n.id as event_id,
+        n.kind,
+        n.body,
+        n.occurred_at,
+        ($4::text[])[n.ordinality::integer] as trace
+    from unnest($1::new_webhook_event[]) with ordinality as n
     cross join lateral (
         select a.id
         from webhook_endpoint as a
@@ -17,8 +24,8 @@ with wanted as (
     where n.occurred_at > now() - make_interval(days => $2)
 ),
 events as (
-    insert into webhook_event (id, kind, body, occurred_at)
-    select distinct on (w.event_id) w.event_id, w.kind, w.body, w.occurred_at
+    insert into webhook_event (id, kind, body, occurred_at, trace)
+    select distinct on (w.event_id) w.event_id, w.kind, w.body, w.occurred_at, w.trace
     from wanted as w
     order by w.event_id
     on conflict on constraint webhook_event_pk do nothing

@@ -19,6 +19,7 @@ use agora_chassis::{Ports, Process, Routers, Started, settings};
 use agora_cipher::EnvelopeCipher;
 use agora_kafka::Producer;
 use agora_outbound::foreign::SystemResolver;
+use agora_vocab::Flag;
 use futures::{FutureExt as _, future::BoxFuture};
 
 pub use config::Config;
@@ -92,7 +93,8 @@ fn work(service: &NotificationService, process: &Process) {
     ];
     for (name, priority) in tasks {
         let (service, shutdown) = (service.clone(), process.shutdown());
-        process.supervise(name, move || worker::run(service.clone(), priority, shutdown.clone()));
+        let what = (priority, process.flag(Flag::SendStandardMails));
+        process.supervise(name, move || worker::run(service.clone(), what.clone(), shutdown.clone()));
     }
     let (webhooks, shutdown) = (service.webhooks().clone(), process.shutdown());
     process.supervise("webhooks", move || worker::send_webhooks(webhooks.clone(), shutdown.clone()));

@@ -132,6 +132,8 @@ pub struct DueMail {
     pub tracking: Option<Uuid>,
     /// `number` also identifies the lease.
     pub attempt: Attempt,
+    /// W3C `traceparent` of what the mail is about.
+    pub trace: Option<String>,
     /// Time since the mail was queued.
     pub queued_for: Duration,
     /// The user as of now; `None` if no event has named the user yet.
@@ -182,6 +184,9 @@ pub trait DeadLetters: Send + Sync + std::fmt::Debug {
         before: Option<(OffsetDateTime, Uuid)>,
         size: PageSize,
     ) -> Result<Page<DeadLetter>, StoreError>;
+
+    /// How many are open, counted up to a thousand.
+    async fn open_dead_letters(&self) -> Result<u32, StoreError>;
 
     /// A dead letter with its message.
     async fn find_dead_letter(&self, id: Uuid) -> Result<Option<DeadLetter>, StoreError>;

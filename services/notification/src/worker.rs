@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use agora_chassis::{Pauses, chain};
+use agora_chassis::{FlagSwitch, Pauses, chain};
 use futures::{StreamExt as _, stream::FuturesUnordered};
 use tokio_util::sync::CancellationToken;
 
@@ -23,15 +23,16 @@ const SWEEP_ROUNDS: u32 = 120;
 const FINISH_MAX: Duration = Duration::from_secs(8);
 
 /// Sends mails of a priority, or continues campaigns without one, until shutdown. Safe with any number of replicas: one of
-/// them leases each mail and each campaign.
+/// them leases each mail and each campaign. While `standard` is off, mails of that priority wait.
 pub async fn run(
     service: NotificationService,
-    priority: Option<Priority>,
+    (priority, standard): (Option<Priority>, FlagSwitch),
     shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
     let (mut pauses, mut queued) = (Pauses::new(PAUSE_MIN, PAUSE_MAX), service.queued());
     while !shutdown.is_cancelled() {
         let worked = match priority {
+            Some(Priority::Standard) if !standard.is_on() => Ok(false),
             Some(priority) => service.send_due(priority).await.map(|due| due > 0),
             None => service.continue_campaign().await.map(|notified| notified.is_some()),
         };
@@ -104,6 +105,9 @@ pub async fn sweep(service: NotificationService, shutdown: CancellationToken) ->
             #[expect(clippy::cast_precision_loss, reason = "a gauge of mails")]
             Ok(waiting) => metrics::gauge!("mail_queue_waiting").set(waiting as f64),
             Err(error) => tracing::debug!(error = chain(&error), "could not count the mails that wait"),
+        }
+        if let Err(error) = service.measure_dead_letters().await {
+            tracing::debug!(error = chain(&error), "could not count the open dead letters");
         }
         keep_up_webhooks(service.webhooks()).await;
         if round % SWEEP_ROUNDS == 0

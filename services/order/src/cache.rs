@@ -75,6 +75,10 @@ impl OrderReads for CachedOrders {
     async fn page(&self, listing: &Listing) -> Result<Page<Order>, StoreError> {
         self.store.page(listing).await
     }
+
+    async fn many(&self, orders: &[OrderId], user: Option<UserId>) -> Result<Vec<Order>, StoreError> {
+        self.store.many(orders, user).await
+    }
 }
 
 #[async_trait]

@@ -29,6 +29,9 @@ use crate::{
     service::{Error, OrderService, ReportService},
 };
 
+/// When a client may try again whose order was not taken because the shop takes none, in seconds.
+const ORDERS_PAUSED_RETRY_AFTER_S: u32 = 60;
+
 /// The public and the internal router with all middleware.
 pub fn routers(
     service: &OrderService,
@@ -90,6 +93,9 @@ impl From<Error> for Problem {
             Error::NotFound => Self::not_found(),
             Error::Blocked => Self::new(StatusCode::FORBIDDEN, "ACCOUNT_BLOCKED")
                 .detail("this account is blocked and cannot order: contact the shop"),
+            Error::OrdersPaused => Self::new(StatusCode::SERVICE_UNAVAILABLE, "ORDERS_PAUSED")
+                .detail("the shop takes no new orders for now: the cart keeps its lines, try again later")
+                .retry_after(ORDERS_PAUSED_RETRY_AFTER_S),
             Error::EmptyCart => Self::new(StatusCode::UNPROCESSABLE_ENTITY, "EMPTY_CART")
                 .detail("the cart has nothing to order: add something to it, or send items"),
             Error::UnknownProducts(products) => {

@@ -18,6 +18,7 @@ use std::sync::Arc;
 use agora_chassis::{Process, Started, settings};
 use agora_outbound::{Client, InternalSigner};
 use agora_redis::Redis;
+use agora_vocab::Flag;
 use futures::{FutureExt as _, future::BoxFuture};
 use tokio::sync::Notify;
 
@@ -73,6 +74,7 @@ async fn build(config: Config, process: &Process) -> Started {
         },
         addresses: Arc::new(UserClient(client("user", &config.user_url))),
         prices: PriceService { store: Arc::new(PgPrices { db: db.clone() }), known: Arc::default() },
+        takes_orders: process.flag(Flag::TakeOrders),
         ids: process.ids(),
         work: Arc::new(Notify::new()),
         unfinished: Arc::default(),

@@ -14,7 +14,7 @@ mod verify;
 
 use std::{sync::Arc, time::Duration};
 
-use agora_chassis::BoxError;
+use agora_chassis::{BoxError, FlagSwitch};
 use agora_outbox::StoredResponse;
 use agora_vocab::{Ids, Money, MoneyError, ProductId};
 use tokio::sync::Notify;
@@ -47,6 +47,8 @@ pub struct OrderService {
     /// Client of the user service's address book.
     pub addresses: Arc<dyn Addresses>,
     pub prices: PriceService,
+    /// Whether new orders are taken.
+    pub takes_orders: FlagSwitch,
     /// Generator of UUIDv7 ids.
     pub ids: Arc<dyn Ids>,
     /// Notification that wakes the worker before its next poll.
@@ -73,6 +75,9 @@ pub enum Error {
     /// An administrator has blocked the user.
     #[error("the user is blocked")]
     Blocked,
+    /// The shop takes no new orders for now.
+    #[error("no new orders are taken")]
+    OrdersPaused,
     /// The cart has no lines.
     #[error("the cart is empty")]
     EmptyCart,

@@ -83,9 +83,9 @@ fn replay(stored: StoredResponse) -> Response {
     response
 }
 
-/// The user whose payments the caller may read; none for admins, who may read all.
-fn confined(who: &Identity) -> Option<agora_vocab::UserId> {
-    (!who.has(Role::Admin)).then_some(who.user)
+/// The user to whose payments the caller is confined; none for these roles and admins.
+fn confined(who: &Identity, roles: &[Role]) -> Option<agora_vocab::UserId> {
+    (!who.has_any(roles)).then_some(who.user)
 }
 
 impl From<Error> for Problem {

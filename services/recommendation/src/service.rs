@@ -1,7 +1,11 @@
 //! Use cases: recommendations of a user, votes, events, and computing results again. Depends on the domain and the ports, never
 //! on HTTP or SQL.
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeSet,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use agora_chassis::chain;
 use agora_outbox::{DedupKey, Outcome};
@@ -91,7 +95,11 @@ impl RecommendationService {
 
     /// Applies a batch of events. Idempotent, whatever the order of the batches.
     pub async fn apply(&self, batch: &EventBatch) -> Result<(), StoreError> {
+        let started = Instant::now();
         let applied = self.store.apply(batch).await?;
+        if !batch.purchases.is_empty() {
+            metrics::histogram!("order_processing_duration_seconds").record(started.elapsed().as_secs_f64());
+        }
         if applied.products {
             self.cache.drop_results(Stale::Everything).await;
         } else if !applied.users.is_empty() {

@@ -3,6 +3,7 @@
 use agora_archive::Config as Archive;
 use agora_chassis::{Ports, Reader, WatchedSecret};
 use agora_postgres::ReplicaConfig;
+use agora_vocab::AssetBase;
 use agora_web::TokenSettings;
 
 /// All settings of the service.
@@ -24,6 +25,8 @@ pub struct Config {
     pub archive: Option<Archive>,
     /// The read replica that answers searches; none: the database itself does.
     pub replica: Option<ReplicaConfig>,
+    /// The address of the shop's files, such as pictures that are stored by their path.
+    pub assets: AssetBase,
 }
 
 impl Config {
@@ -38,6 +41,7 @@ impl Config {
             catalog_url: reader.required("CATALOG_INTERNAL_URL"),
             archive: Archive::read(reader),
             replica: ReplicaConfig::read(reader),
+            assets: reader.default("ASSET_BASE_URL", AssetBase::default()),
         }
     }
 }

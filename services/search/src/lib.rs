@@ -50,7 +50,7 @@ async fn build(config: Config, process: &Process) -> (Ports, Routers) {
     let signer = InternalSigner::new(config.internal_secret, "search");
     let catalog = CatalogClient(Client::new("catalog", &config.catalog_url, signer, process));
     let index = PgIndex::new(db.clone(), reads);
-    let service = SearchService::new(Arc::new(index), Arc::new(catalog), &*process.ids());
+    let service = SearchService::new(Arc::new(index), Arc::new(catalog), &*process.ids()).with_assets(config.assets);
 
     // Dead letters are the only events that this service sends.
     agora_outbox::relay(db.clone(), Producer::new(&config.kafka), process);

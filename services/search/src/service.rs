@@ -7,7 +7,7 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
-use agora_vocab::{Ids, ProductId};
+use agora_vocab::{AssetBase, Ids, ProductId};
 use tokio::sync::Notify;
 use uuid::Uuid;
 
@@ -31,6 +31,7 @@ pub struct SearchService {
     is_complete: Arc<AtomicBool>,
     /// Id of this builder of the index.
     builder: Uuid,
+    assets: AssetBase,
 }
 
 /// Why a use case failed.
@@ -51,7 +52,26 @@ impl SearchService {
     /// Creates the service on these ports; `ids` generates the id by which this process leases builds.
     pub fn new(store: Arc<dyn SearchStore>, catalog: Arc<dyn Catalog>, ids: &dyn Ids) -> Self {
         let (browse_facets, requested, is_complete) = (Arc::default(), Arc::default(), Arc::default());
-        Self { store, catalog, browse_facets, requested, is_complete, builder: ids.next() }
+        Self {
+            store,
+            catalog,
+            browse_facets,
+            requested,
+            is_complete,
+            builder: ids.next(),
+            assets: AssetBase::default(),
+        }
+    }
+
+    /// Sets the address of the shop's files.
+    #[must_use]
+    pub fn with_assets(self, assets: AssetBase) -> Self {
+        Self { assets, ..self }
+    }
+
+    /// The address of the shop's files, which pictures of products are shown with.
+    pub const fn assets(&self) -> &AssetBase {
+        &self.assets
     }
 
     /// Finds one page of products. Words that no product has are replaced by similar ones. [`Error::NotBuilt`] until the index

@@ -9,4 +9,4 @@ set
 where id = $1 and status <> 'erased'
 returning
     id, email, username, firstname, lastname, name, phone, roles, status, promotions, order_updates, recommendations,
-    created_at, event_seq
+    created_at, updated_at, event_seq

@@ -4,4 +4,4 @@ set status = $2, updated_at = now(), event_seq = event_seq + $3
 where id = $1 and status <> 'erased'
 returning
     id, email, username, firstname, lastname, name, phone, roles, status, promotions, order_updates, recommendations,
-    created_at, event_seq
+    created_at, updated_at, event_seq

@@ -4,9 +4,11 @@
 
 mod account;
 mod address;
+mod breached;
 mod credentials;
 mod export;
 mod session;
+mod staff;
 mod text;
 
 pub use account::{PreferencesChange, Profile, Status, User, revoked};
@@ -15,8 +17,10 @@ pub use credentials::{Credentials, Password, PasswordHash, opaque_string};
 pub use export::{AccountExport, RequestedEmailChange, RequestedReset, StoredSession};
 pub use session::{
     AccessToken, Device, EMAIL_CHANGE_LIFETIME, PASSWORD_RESET_LIFETIME, REFRESH_GRACE, REVOCATION_MARGIN,
-    RefreshToken, Revocation, SESSION_IDLE, SESSION_LIFETIME, Session, TokenDigest,
+    RefreshToken, Revocation, SESSION_IDLE, SESSION_LIFETIME, STAFF_LOGIN_LIFETIME, STAFF_SESSION_LIFETIME, Session,
+    TokenDigest,
 };
+pub use staff::{BegunStaffLogin, GroupRoles, InvalidGroupRoles, StaffIdentity};
 pub use text::{Phone, Text, Username};
 
 use agora_vocab::Invalid;

@@ -8,6 +8,7 @@ mod admin;
 mod auth;
 mod problem;
 mod sessions;
+mod staff;
 mod users;
 
 use agora_api::user as wire;
@@ -33,6 +34,7 @@ pub fn routers(
         .merge(auth::routes())
         .merge(users::routes())
         .merge(sessions::routes())
+        .merge(staff::routes())
         .merge(account::routes())
         .merge(admin::routes())
         .merge(addresses::routes())
@@ -58,7 +60,7 @@ fn caller(identity: Identity) -> Caller {
 }
 
 fn user_to_wire(user: User) -> wire::User {
-    let User { id, email, profile, roles, status, preferences, created_at } = user;
+    let User { id, email, profile, roles, status, preferences, created_at, updated_at } = user;
     let name = profile.whole_name();
     let Profile { firstname, lastname, username, name: _, phone } = profile;
     wire::User {
@@ -77,6 +79,7 @@ fn user_to_wire(user: User) -> wire::User {
             recommendations: preferences.recommendations,
         },
         created_at,
+        updated_at,
     }
 }
 

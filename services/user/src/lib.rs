@@ -3,6 +3,7 @@
 //! This file wires the parts together; no other file depends on all of them.
 
 mod cache;
+mod clients;
 mod config;
 mod crypto;
 pub mod domain;
@@ -22,12 +23,14 @@ use futures::future::BoxFuture;
 use sqlx::migrate::Migrator;
 
 pub use cache::RedisRevocations;
-pub use config::{Config, FirstAdmin};
+pub use clients::oidc::{OidcProvider, OidcSettings};
+pub use config::{Config, FirstAdmin, Oidc};
 pub use crypto::{Argon2Passwords, DerivedTokens, Issue, SignedTokens};
 pub use http::routers;
 pub use postgres::{PgRevocations, PgUsers};
 
-use self::service::{AttemptLimits, RevocationPublisher, UserService};
+use self::domain::GroupRoles;
+use self::service::{AttemptLimits, RevocationPublisher, Staff, UserService};
 
 /// Migrations of this service's tables, including the outbox.
 pub static MIGRATIONS: Migrator = sqlx::migrate!();
@@ -39,8 +42,18 @@ pub fn start(process: Process) -> BoxFuture<'static, anyhow::Result<(Ports, Rout
 
 /// Starts database, outbox relay and background tasks, and returns the routers to serve.
 pub async fn build(config: Config, process: &Process) -> anyhow::Result<(Ports, Routers)> {
-    let Config { ports, postgres, kafka, epoch, signing_key, tokens, access_lifetime_s, internal_secret, first_admin } =
-        config;
+    let Config {
+        ports,
+        postgres,
+        kafka,
+        epoch,
+        signing_key,
+        tokens,
+        access_lifetime_s,
+        internal_secret,
+        oidc,
+        first_admin,
+    } = config;
     let db = agora_postgres::connect(&postgres, &MIGRATIONS, process).await;
     let store = Arc::new(PgUsers::new(db.clone(), process.ids(), epoch));
     let TokenSettings { keys, issuer, audience, redis } = tokens.clone();
@@ -59,6 +72,7 @@ pub async fn build(config: Config, process: &Process) -> anyhow::Result<(Ports, 
         email_changes: store.clone(),
         personal_data: store.clone(),
         reset_tokens: Arc::new(DerivedTokens(internal_secret.clone())),
+        staff: oidc.map(|oidc| staff(oidc, store.clone())).transpose()?,
         reset_requested: Arc::default(),
         sessions: store.clone(),
         addresses: store,
@@ -73,4 +87,13 @@ pub async fn build(config: Config, process: &Process) -> anyhow::Result<(Ports, 
     worker::publish_revocations(publisher, sessions_ended, process);
     worker::start(&service, first_admin.map(|FirstAdmin { email, password }| (email, password)), process);
     Ok((ports, http::routers(service, verifier, internal_secret, process)))
+}
+
+/// Logins at the identity provider. It may be away: only such logins need it.
+fn staff(oidc: Oidc, accounts: Arc<PgUsers>) -> anyhow::Result<Staff> {
+    let Oidc { issuer_url, client_id, client_secret, redirect_url, groups_claim, roles, plain_http } = oidc;
+    let roles = roles.parse::<GroupRoles>().context("OIDC_ROLES")?;
+    let settings = OidcSettings { issuer_url, client_id, client_secret, redirect_url, groups_claim, roles, plain_http };
+    let provider = OidcProvider::new(settings).context("the client of the identity provider")?;
+    Ok(Staff { provider: Arc::new(provider), accounts })
 }

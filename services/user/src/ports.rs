@@ -5,6 +5,7 @@
 mod email_changes;
 mod personal_data;
 mod revocations;
+mod staff;
 
 use agora_chassis::BoxError;
 use agora_events::user::Preferences;
@@ -16,6 +17,7 @@ pub use agora_outbox::StoreError;
 pub use email_changes::{EmailChanges, NewEmailChange};
 pub use personal_data::{Erased, PersonalData};
 pub use revocations::{RevocationList, Revocations};
+pub use staff::{ProviderError, StaffAccounts, StaffProvider};
 
 use crate::domain::{
     AccessToken, BookEntry, Credentials, Device, Password, PasswordHash, PreferencesChange, Profile, RefreshToken,
@@ -63,12 +65,25 @@ pub trait AccountControl: Send + Sync {
     /// A page of accounts, newest first.
     async fn page(&self, listing: &Listing) -> Result<Page<User>, UserError>;
 
+    /// Those of these accounts that exist, in any order.
+    async fn many(&self, ids: &[UserId]) -> Result<Vec<User>, UserError>;
+
     /// Blocks an account, which ends its sessions, or activates it. Stores the events `user.updated` and, for a blocked
     /// account, `user.revoked`. `None` if there is no such account.
     async fn set_status(
         &self,
         id: UserId,
         status: Status,
+        dedup_key: &DedupKey,
+    ) -> Result<Option<Outcome<User>>, UserError>;
+
+    /// Replaces the roles of an account, ends its sessions, because their tokens carry the roles, and stores the event
+    /// `user.revoked`. `None` if there is no such account. Fails with [`UserError::LastAdmin`] if no active administrator would
+    /// be left.
+    async fn set_roles(
+        &self,
+        id: UserId,
+        roles: &[Role],
         dedup_key: &DedupKey,
     ) -> Result<Option<Outcome<User>>, UserError>;
 
@@ -351,6 +366,9 @@ pub enum UserError {
     /// The owner does not exist.
     #[error("there is no such user")]
     NoOwner,
+    /// No active administrator would be left.
+    #[error("no other administrator is left")]
+    LastAdmin,
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),

@@ -9,6 +9,7 @@ mod password_resets;
 mod personal_data;
 mod revocations;
 mod sessions;
+mod staff;
 mod users;
 
 use std::sync::Arc;
@@ -78,6 +79,9 @@ struct UserRow {
     recommendations: bool,
     #[serde(with = "time::serde::rfc3339")]
     created_at: OffsetDateTime,
+    // Absent from results that an earlier release stored.
+    #[serde(default, with = "time::serde::rfc3339::option")]
+    updated_at: Option<OffsetDateTime>,
 }
 
 const fn wanted() -> bool {
@@ -115,6 +119,7 @@ fn read_user(row: UserRow) -> Result<User, Invalid> {
         order_updates,
         recommendations,
         created_at,
+        updated_at,
     } = row;
     let profile = Profile {
         firstname: firstname.map(|text| Text::parse("firstname", &text)).transpose()?,
@@ -131,6 +136,7 @@ fn read_user(row: UserRow) -> Result<User, Invalid> {
         status: status.parse()?,
         preferences: Preferences { promotions, order_updates, recommendations },
         created_at,
+        updated_at: updated_at.unwrap_or(created_at),
     })
 }
 

@@ -11,9 +11,11 @@ mod login;
 mod password_reset;
 mod personal_data;
 mod revocations;
+mod staff;
 
 use std::{net::IpAddr, sync::Arc};
 
+use agora_chassis::BoxError;
 use agora_events::user::Preferences;
 use agora_outbox::{DedupKey, Outcome};
 use agora_vocab::{Email, Ids, Role, SessionId, UserId};
@@ -31,6 +33,7 @@ pub use attempts::AttemptLimits;
 pub use first_admin::Ensured;
 pub use login::{Attempt, LoggedIn};
 pub use revocations::{PublishError, RevocationPublisher};
+pub use staff::{Staff, StaffLoginBegun};
 
 /// The use cases of user accounts. Cheap to clone.
 #[derive(Clone)]
@@ -51,6 +54,8 @@ pub struct UserService {
     pub reset_tokens: Arc<dyn ResetTokens>,
     /// All of what is stored about a person.
     pub personal_data: Arc<dyn PersonalData>,
+    /// Logins of the staff at an identity provider; `None` without one.
+    pub staff: Option<Staff>,
     /// Notified by each request to set a new password.
     pub reset_requested: Arc<Notify>,
     /// Limits of logins and registrations.
@@ -115,8 +120,9 @@ pub enum Error {
     /// The session of the access token has ended.
     #[error("the session has ended")]
     SessionEnded,
-    /// An administrator may not block or erase their own account like that of another user: no one might be left to undo it.
-    #[error("the caller's own account cannot be blocked or erased like that of another user")]
+    /// An administrator may not block or erase their own account, or change its roles, like that of another user: no one might be
+    /// left to undo it.
+    #[error("the caller's own account cannot be blocked, erased or demoted like that of another user")]
     OwnAccount,
     /// The present password is wrong.
     #[error("the present password is wrong")]
@@ -124,6 +130,18 @@ pub enum Error {
     /// It does not exist, or belongs to another user.
     #[error("it does not exist for this user")]
     NotFound,
+    /// The shop has no identity provider for its staff.
+    #[error("there is no identity provider")]
+    NoStaffProvider,
+    /// The login at the identity provider was not begun here, was ended before, has expired, or is not valid.
+    #[error("the login of a member of the staff is not valid")]
+    BadStaffLogin,
+    /// No group of the person gives a role.
+    #[error("the person has no role")]
+    NoStaffRole,
+    /// The identity provider does not answer as it should.
+    #[error("the identity provider cannot be used")]
+    StaffProviderUnavailable(#[source] BoxError),
     /// Password hashing failed or its queue is full.
     #[error("the password was not hashed")]
     Hash(#[from] HashError),
@@ -146,9 +164,9 @@ impl UserService {
         Ok(self.users.register(&account, dedup_key).await?)
     }
 
-    /// The account, for its owner and for admins; [`Error::NotFound`] for other callers.
+    /// The account, for its owner and for support; [`Error::NotFound`] for other callers.
     pub async fn read(&self, caller: &Caller, id: UserId) -> Result<User, Error> {
-        caller.may_see(id)?;
+        caller.may(id, &[Role::Support])?;
         self.users.find(id).await?.ok_or(Error::NotFound)
     }
 
@@ -160,7 +178,7 @@ impl UserService {
         change: &Profile,
         dedup_key: &DedupKey,
     ) -> Result<Outcome<User>, Error> {
-        caller.may_see(id)?;
+        caller.may(id, &[])?;
         self.users.update(id, change, dedup_key).await?.ok_or(Error::NotFound)
     }
 
@@ -172,13 +190,14 @@ impl UserService {
         change: PreferencesChange,
         dedup_key: &DedupKey,
     ) -> Result<Outcome<User>, Error> {
-        caller.may_see(id)?;
+        caller.may(id, &[])?;
         self.users.set_preferences(id, change, dedup_key).await?.ok_or(Error::NotFound)
     }
 }
 
 impl Caller {
-    fn may_see(&self, id: UserId) -> Result<(), Error> {
-        if self.user == id || self.roles.contains(&Role::Admin) { Ok(()) } else { Err(Error::NotFound) }
+    /// For the account's owner, admins and holders of these roles.
+    fn may(&self, id: UserId, roles: &[Role]) -> Result<(), Error> {
+        if self.user == id || Role::grants(&self.roles, roles) { Ok(()) } else { Err(Error::NotFound) }
     }
 }

@@ -168,6 +168,11 @@ async fn delete_expired_sessions(service: UserService) -> anyhow::Result<()> {
                 "could not delete expired changes of e-mail addresses; retrying later"
             );
         }
+        if let Some(staff) = &service.staff
+            && let Err(error) = staff.accounts.delete_expired_logins().await
+        {
+            tracing::warn!(error = chain(&error), "could not delete expired logins of the staff; retrying later");
+        }
         match service.delete_expired_sessions().await {
             Ok(0) => {}
             Ok(sessions) => tracing::debug!(sessions, "deleted expired sessions"),

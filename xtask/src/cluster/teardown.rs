@@ -14,8 +14,18 @@ use crate::progress::{note, step};
 
 const GRACE: Duration = Duration::from_secs(20);
 /// Stopped in this order, after kubelet and kube-proxy.
-const REST: [&str; 8] =
-    ["containerd", "scheduler", "controller-manager", "apiserver", "etcd", "kafka", "redis", "postgres"];
+const REST: [&str; 10] = [
+    "prometheus",
+    "collector",
+    "containerd",
+    "scheduler",
+    "controller-manager",
+    "apiserver",
+    "etcd",
+    "kafka",
+    "redis",
+    "postgres",
+];
 /// Entries of the state folder that `--keep-data` keeps, so that the next `up` continues with the same data.
 const DATA: [&str; 7] = ["etcd", "pki", "kubeconfig", "postgres", "kafka", "redis", "before.json"];
 

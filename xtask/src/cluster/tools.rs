@@ -12,12 +12,15 @@ use crate::environment::{Paths, which};
 use crate::progress::{note, step};
 
 pub const ETCD: &str = "etcd";
+const HELM: &str = "helm";
+/// The module of Kubernetes itself.
+const KUBERNETES_MODULE: &str = "k8s.io/kubernetes";
 const KUBERNETES: [&str; 6] =
     ["kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "kube-proxy", "kubectl"];
 /// Binary, package, wrapper module.
 const OTHERS: [(&str, &str, &str); 4] = [
     (ETCD, "go.etcd.io/etcd/server/v3", "tools"),
-    ("helm", "helm.sh/helm/v4/cmd/helm", "tools"),
+    (HELM, "helm.sh/helm/v4/cmd/helm", "tools"),
     ("coredns", "./dns", "tools"),
     ("metrics-server", "sigs.k8s.io/metrics-server/cmd/metrics-server", "tools"),
 ];
@@ -64,6 +67,8 @@ pub const DATABASE_NEEDS: [Need; 7] = [
 
 /// Required to build the images and to load them into an existing cluster, besides `BUILD_NEEDS`.
 pub const IMAGE_NEEDS: [Need; 3] = [("buildah", "buildah"), ("curl", "curl"), ("openssl", "openssl")];
+/// Required to install and run the scanners of manifests that are no Go modules.
+pub const SCAN_NEEDS: [Need; 2] = [("python3", "python3"), ("pip3", "python3-pip")];
 /// Required for buildah without root: it runs in a user namespace.
 pub const ROOTLESS_NEEDS: [Need; 1] = [("newuidmap", "uidmap")];
 
@@ -178,6 +183,30 @@ pub fn build(paths: &Paths) -> Result<()> {
         step(&label, || build_together(paths, tools)).with_context(|| label.clone())?;
     }
     Ok(())
+}
+
+/// Helm, without the other programs. Builds it if it is not in the cache.
+pub fn helm(paths: &Paths) -> Result<PathBuf> {
+    let helm: Vec<Tool> = absent(paths).into_iter().filter(|tool| tool.binary == HELM).collect();
+    if !helm.is_empty() {
+        if let Some(fault) = versions::go_fault(paths) {
+            bail!(fault);
+        }
+        std::fs::create_dir_all(&paths.bin)?;
+        step("build helm", || build_together(paths, &helm))?;
+    }
+    Ok(paths.bin.join(HELM))
+}
+
+/// The version of Kubernetes that the local cluster runs, and the folder of its sources, which are downloaded if they are
+/// missing.
+pub fn kubernetes_sources(paths: &Paths) -> Result<(String, PathBuf)> {
+    let module = paths.repo.join("xtask/tools");
+    let version = kubernetes_version(&std::fs::read_to_string(module.join("go.mod"))?);
+    let mut go = command("go", ["mod", "download", "-json", KUBERNETES_MODULE]);
+    let answer: serde_json::Value = serde_json::from_str(&output(go.current_dir(module))?)?;
+    let folder = answer["Dir"].as_str().with_context(|| format!("go names no folder of {KUBERNETES_MODULE}"))?;
+    Ok((version, PathBuf::from(folder)))
 }
 
 struct Tool {

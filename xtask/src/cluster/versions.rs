@@ -3,18 +3,23 @@
 use crate::command::{command, output};
 use crate::environment::{Paths, which};
 
-/// The Go module that `tools` builds; it names its minimum version of Go.
-const MODULE: &str = "xtask/tools";
+/// Go modules that are built; each names its minimum version of Go.
+const MODULES: [&str; 4] = ["tools", "tools-observability", "tools-collector", "tools-manifests"];
 /// Kafka's minimum version of Java.
 const JAVA_MIN: &str = "17";
 
 /// Why Go cannot build the local cluster; None if it can.
 pub fn go_fault(paths: &Paths) -> Option<String> {
-    let module = paths.repo.join(MODULE);
-    let text = std::fs::read_to_string(module.join("go.mod")).unwrap_or_default();
+    let module = |name: &str| paths.repo.join("xtask").join(name);
+    let texts = MODULES.map(|name| std::fs::read_to_string(module(name).join("go.mod")).unwrap_or_default());
+    let (name, minimum) = MODULES
+        .iter()
+        .zip(&texts)
+        .map(|(name, text)| (name, go_directive(text)))
+        .max_by_key(|(_, version)| numbers(version))?;
     // In the folder of the module, Go selects a newer toolchain if it may download one.
-    let found = output(command("go", ["version"]).current_dir(module)).unwrap_or_default();
-    fault("go", found.split_whitespace().nth(2).unwrap_or_default(), go_directive(&text))
+    let found = output(command("go", ["version"]).current_dir(module(name))).unwrap_or_default();
+    fault("go", found.split_whitespace().nth(2).unwrap_or_default(), minimum)
         .map(|fault| format!("{fault}; install it from https://go.dev/dl (Debian's package is too old)"))
 }
 
@@ -63,8 +68,15 @@ mod tests {
     }
 
     #[test]
-    fn the_module_names_its_version_of_go() {
+    fn each_module_names_its_version_of_go() {
         assert_eq!(go_directive("module x\n\ngo 1.26.4\n\nrequire y v1\n"), "1.26.4");
-        assert!(numbers(go_directive(include_str!("../../tools/go.mod"))).len() > 1);
+        for text in [
+            include_str!("../../tools/go.mod"),
+            include_str!("../../tools-observability/go.mod"),
+            include_str!("../../tools-collector/go.mod"),
+            include_str!("../../tools-manifests/go.mod"),
+        ] {
+            assert!(numbers(go_directive(text)).len() > 1);
+        }
     }
 }

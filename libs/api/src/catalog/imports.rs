@@ -11,6 +11,7 @@ use super::Translation;
 /// A line of `POST /admin/products/import` and `GET /admin/products/export`: a product as it is to be, or as it is. Members that
 /// are absent are removed from a product that exists.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ProductLine {
     /// Matches a product, as `sku` does; a product that is created gets it.
@@ -52,6 +53,7 @@ pub struct ProductLine {
 
 /// The progress of an import.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Import {
     pub id: ImportId,
@@ -74,6 +76,7 @@ pub struct Import {
 
 /// A wrong line of an import.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ImportFault {
     /// Its number in the body, from 1.

@@ -8,6 +8,7 @@ use super::Product;
 
 /// A category, a brand, a supplier, or a location of warehouses.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Term {
     pub id: TermId,
@@ -21,6 +22,7 @@ pub struct Term {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct NewTerm {
     /// 1 to 100 characters; unique without regard to case.
@@ -28,6 +30,7 @@ pub struct NewTerm {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ChangeTerm {
     /// 1 to 100 characters; unique without regard to case.
@@ -38,6 +41,7 @@ pub struct ChangeTerm {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Warehouse {
     pub id: WarehouseId,
@@ -56,6 +60,7 @@ pub struct Warehouse {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct NewWarehouse {
     /// 1 to 100 characters; unique without regard to case.
@@ -69,6 +74,7 @@ pub struct NewWarehouse {
 
 /// A product of a list, with the terms that the parameter `expand` requests.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ListedProduct {
     #[serde(flatten)]
@@ -80,6 +86,7 @@ pub struct ListedProduct {
 
 /// The terms of a product.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Expanded {
     #[serde(default, skip_serializing_if = "Option::is_none")]

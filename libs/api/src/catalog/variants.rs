@@ -8,6 +8,7 @@ use time::OffsetDateTime;
 
 /// A variant of a product.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Variant {
     pub id: VariantId,
@@ -32,6 +33,7 @@ pub struct Variant {
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct NewVariant {
     /// 1 to 64 characters; unique among the variants of the product, and never changes.

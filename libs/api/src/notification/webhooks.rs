@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 /// An endpoint that receives events, without its secret.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Webhook {
     pub id: Uuid,
@@ -31,6 +32,7 @@ pub struct Webhook {
 
 /// Why and when the service made an endpoint inactive. It is active again once an admin sets `active`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct WebhookDisabled {
     /// `gone` (it answered 410) or `failing` (nothing succeeded for 120 hours).
@@ -41,6 +43,7 @@ pub struct WebhookDisabled {
 
 /// An endpoint with its current secret: the answer to its creation and to a rotation, and to no other request.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct WebhookWithSecret {
     #[serde(flatten)]
@@ -58,6 +61,7 @@ impl fmt::Debug for WebhookWithSecret {
 
 /// `POST /admin/webhooks`
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct NewWebhook {
     /// `https://…`; in development also `http://…`.
@@ -75,6 +79,7 @@ pub struct NewWebhook {
 
 /// `PATCH /admin/webhooks/{id}`: absent fields do not change.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ChangeWebhook {
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -90,6 +95,7 @@ pub struct ChangeWebhook {
 
 /// An event at an endpoint.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct WebhookDelivery {
     /// The id of the event.
@@ -122,6 +128,7 @@ pub struct WebhookDelivery {
 
 /// `POST /admin/webhooks/{id}/redrive`: deliveries that were created from `from` on and before `to`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Redrive {
     #[serde(with = "time::serde::rfc3339")]
@@ -132,6 +139,7 @@ pub struct Redrive {
 
 /// How many failed deliveries are sent again.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Redriven {
     pub count: u64,
     /// Whether the limit of a request was reached: repeat the request for the rest.

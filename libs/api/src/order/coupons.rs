@@ -1,11 +1,12 @@
 //! Bodies of coupons.
 
-use agora_vocab::Money;
+use agora_vocab::{Money, Patch};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
 /// The body of `POST /admin/coupons`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct NewCoupon {
     /// 3 to 32 letters, digits and hyphens; unique without regard to case.
@@ -38,6 +39,7 @@ pub struct NewCoupon {
 
 /// A coupon as admins see it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Coupon {
     /// In capitals, as it is compared.
@@ -68,3 +70,35 @@ pub struct Coupon {
     #[serde(with = "time::serde::rfc3339")]
     pub updated_at: OffsetDateTime,
 }
+
+/// `PATCH /admin/coupons/{code}`, a JSON merge patch (RFC 7396): absent fields do not change, `null` removes a term.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ChangeCoupon {
+    /// Least sum of the items.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<Money>))]
+    #[serde(default, skip_serializing_if = "Patch::is_keep")]
+    pub minimum_total: Patch<Money>,
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<OffsetDateTime>))]
+    #[serde(default, skip_serializing_if = "Patch::is_keep")]
+    pub valid_from: Patch<Moment>,
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<OffsetDateTime>))]
+    #[serde(default, skip_serializing_if = "Patch::is_keep")]
+    pub valid_until: Patch<Moment>,
+    /// Uses in all.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<i64>))]
+    #[serde(default, skip_serializing_if = "Patch::is_keep")]
+    pub uses_max: Patch<i64>,
+    /// Uses of one user.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<i64>))]
+    #[serde(default, skip_serializing_if = "Patch::is_keep")]
+    pub uses_per_user_max: Patch<i64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub active: Option<bool>,
+}
+
+/// A time in RFC 3339.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Moment(#[serde(with = "time::serde::rfc3339")] pub OffsetDateTime);

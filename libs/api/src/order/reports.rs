@@ -8,6 +8,7 @@ use super::Order;
 
 /// Answer of `GET /admin/reports/top-products`: the products that sold most.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct TopProducts {
     /// Most units first; a product that sold in two currencies is listed for each.
@@ -19,6 +20,7 @@ pub struct TopProducts {
 
 /// Sales of a product in one currency, of orders that are paid and not refunded.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct TopProduct {
     pub product_id: ProductId,
@@ -35,12 +37,14 @@ pub struct TopProduct {
 
 /// `GET /admin/reports/latest-orders`: the latest 100 orders, newest first.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct LatestOrders {
     pub items: Vec<ReportedOrder>,
 }
 
 /// An order with the user that placed it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ReportedOrder {
     #[serde(flatten)]
     pub order: Order,
@@ -50,6 +54,7 @@ pub struct ReportedOrder {
 
 /// The user of a reported order.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ReportedUser {
     pub email: String,
     pub name: Option<String>,

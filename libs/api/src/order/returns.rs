@@ -8,6 +8,7 @@ use super::{NewItem, ShippedItem};
 
 /// `POST /orders/{id}/returns`: units that the owner of the order sends back.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct NewReturn {
     /// Products of the order, each with the units to send back.
@@ -17,6 +18,7 @@ pub struct NewReturn {
 
 /// `POST /orders/{id}/returns/{returnId}/receive`: the units have arrived.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ReceiveReturn {
     /// Whether the units go into stock again.
@@ -25,6 +27,7 @@ pub struct ReceiveReturn {
 
 /// A return as the owner of the order and admins see it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Return {
     pub id: ReturnId,

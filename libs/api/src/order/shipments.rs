@@ -8,6 +8,7 @@ use super::NewItem;
 
 /// `POST /orders/{id}/shipments`: a parcel that was handed to a carrier, with units of one seller.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct NewShipment {
     /// Products of the order, each with as many units as the parcel contains.
@@ -20,6 +21,7 @@ pub struct NewShipment {
 
 /// A shipment as the owner of the order and admins see it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Shipment {
     pub id: ShipmentId,
@@ -38,6 +40,7 @@ pub struct Shipment {
 
 /// Units of one line of the order.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ShippedItem {
     pub product_id: ProductId,

@@ -6,6 +6,7 @@ use time::OffsetDateTime;
 
 /// `POST /admin/tax-rules`: the tax that prices of goods, or of shipping, include in orders to a country.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct NewTaxRule {
     /// ISO 3166-1 code of two letters.
@@ -25,6 +26,7 @@ pub struct NewTaxRule {
 
 /// A tax rule as admins see it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct TaxRule {
     pub country: String,
@@ -43,6 +45,7 @@ pub struct TaxRule {
 
 /// The tax of an order's items, by the rule that applied when it was made.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Tax {
     pub country: String,
@@ -58,6 +61,7 @@ pub struct Tax {
 
 /// The tax of an order's delivery, by the rule that applied when it was made.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ShippingTax {
     pub country: String,
@@ -68,4 +72,19 @@ pub struct ShippingTax {
     /// `half_up` or `half_even`.
     pub rounding: String,
     pub amount: Money,
+}
+
+/// `PATCH /admin/tax-rules/{country}` and `…/{category}`: absent fields do not change.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ChangeTaxRule {
+    /// Share of the net price: 0 to 10000.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub basis_points: Option<i64>,
+    /// `half_up` or `half_even`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rounding: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub active: Option<bool>,
 }

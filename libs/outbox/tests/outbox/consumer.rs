@@ -2,18 +2,25 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
-use agora_chassis::Process;
+use agora_chassis::{
+    Process,
+    telemetry::{metrics_handle, series_value},
+};
 use agora_events::{DeadLetterEvent, Envelope, Topic, topics};
 use agora_kafka::{Config, Outgoing, Producer};
-use agora_outbox::{DedupKey, Failure, claim_key, consume, relay};
+use agora_outbox::{DedupKey, Failure, NewEvent, claim_key, consume, emit, relay};
 use agora_postgres::{Db, unavailable};
 use agora_testkit::message_id;
+use agora_vocab::Epoch;
 use uuid::Uuid;
 
-use crate::fixture::{aggregate, broker, consume_all, database, message, until};
+use crate::fixture::{TestEvent, aggregate, broker, consume_all, database, message, until};
 
 const TOPICS: &[Topic] = &[topics::ORDER];
 
@@ -208,4 +215,92 @@ async fn ms4_handled_messages_are_committed_and_not_delivered_to_the_next_member
 
     assert_eq!(*given.lock().expect("no panic"), [5, 5, 5]);
     second.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn de11_a_group_that_is_behind_shows_its_lag_until_it_has_caught_up() {
+    metrics_handle();
+    let (db, config) = (database().await, broker("lag").await);
+    Producer::new(&config).send_all(&messages(3, 4)).await.expect("sent");
+    let (process, stopped) = (Process::for_test("lagging"), Arc::new(AtomicBool::new(true)));
+    let stop = stopped.clone();
+    consume(db, &config, "lagging", TOPICS, &process, move |_| {
+        let stopped = stop.load(Ordering::SeqCst);
+        Box::pin(async move { if stopped { Err(Failure::Again("not yet".into())) } else { Ok(()) } })
+    });
+    let shows = |series: &'static str, value: f64| async move { series_value(series) == Some(value) };
+    let lag = "kafka_consumergroup_lag{consumergroup=\"lagging\",topic=\"order-events\"}";
+
+    until("the lag is shown", || shows(lag, 12.0)).await;
+    assert_eq!(series_value("kafka_connection_status{service=\"lagging\"}"), Some(1.0));
+    stopped.store(false, Ordering::SeqCst);
+
+    until("no lag is shown", || shows(lag, 0.0)).await;
+    let errors = series_value("processing_errors_total{service=\"lagging\",error_type=\"again\"}");
+    assert!(errors.is_some_and(|errors| errors >= 3.0), "each of three partitions was tried: {errors:?}");
+    process.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn de10_each_failed_attempt_to_handle_an_event_is_counted_by_its_kind() {
+    metrics_handle();
+    let (db, config) = (database().await, broker("errors").await);
+    let mut batch = messages(1, 2);
+    let garbage = Outgoing { payload: b"\xff no JSON".to_vec(), ..batch[0].clone() };
+    batch.push(garbage);
+    Producer::new(&config).send_all(&batch).await.expect("sent");
+    let process = Process::for_test("failing");
+    consume(db, &config, "failing", TOPICS, &process, |envelopes| {
+        let first = envelopes.iter().any(|envelope| envelope.seq == 1);
+        let failure = if first { Failure::Poison("no".into()) } else { Failure::Defect("no".into()) };
+        Box::pin(async move { Err(failure) })
+    });
+    let count =
+        |kind: &str| series_value(&format!("processing_errors_total{{service=\"failing\",error_type=\"{kind}\"}}"));
+
+    until("the last message failed", || async { count("malformed").is_some() }).await;
+
+    assert_eq!((count("poison"), count("defect"), count("malformed")), (Some(1.0), Some(5.0), Some(1.0)));
+    process.end().await;
+}
+
+/// Appends an event for each of the batch that no event caused.
+async fn answer(db: &Db, process: &Process, envelopes: &[Envelope]) -> anyhow::Result<()> {
+    let mut tx = db.begin().await?;
+    for cause in envelopes.iter().filter(|envelope| envelope.causation_id.is_none()) {
+        let event = TestEvent::It(cause.seq);
+        let (seq, causation) = (cause.seq, Some(cause.id));
+        let answer = NewEvent { event: &event, aggregate: aggregate(9), seq, correlation: None, causation };
+        emit(&mut tx, &*process.ids(), Epoch::default(), answer).await?;
+    }
+    tx.commit().await?;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn de14_an_event_that_an_event_of_a_batch_causes_belongs_to_that_events_trace() {
+    let (db, config) = (database().await, broker("traces").await);
+    let trace_of = |seq: i64| format!("{seq:032x}");
+    let mut batch = messages(1, 6);
+    for (message, seq) in batch.iter_mut().zip(1..) {
+        let mut envelope: serde_json::Value = serde_json::from_slice(&message.payload).expect("JSON");
+        envelope["trace"] = format!("00-{}-00f067aa0ba902b7-01", trace_of(seq)).into();
+        message.payload = envelope.to_string().into_bytes();
+    }
+    Producer::new(&config).send_all(&batch).await.expect("sent");
+    let process = Process::for_test("tracing");
+    let (for_handler, of_handler) = (db.clone(), process.clone());
+    consume(db.clone(), &config, "tracing", TOPICS, &process, move |envelopes| {
+        let (db, process) = (for_handler.clone(), of_handler.clone());
+        Box::pin(async move { answer(&db, &process, &envelopes).await.map_err(|error| Failure::Again(error.into())) })
+    });
+    relay(db, Producer::new(&config), &process);
+
+    let caused = |envelope: &&Envelope| envelope.causation_id.is_some();
+    let received = consume_all(&config, topics::ORDER, |all| all.iter().filter(caused).count() >= 6).await;
+    for answer in received.iter().filter(caused) {
+        let trace = answer.trace.as_deref().expect("a trace");
+        assert_eq!(trace.split('-').nth(1), Some(trace_of(answer.seq).as_str()), "{trace}");
+    }
+    process.end().await;
 }

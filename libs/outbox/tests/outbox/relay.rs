@@ -209,3 +209,16 @@ async fn ms9_every_batch_of_a_process_is_sent_over_the_same_connections() {
     process.end().await;
     until("an ended process has no connection", || async { connections_to(port) == 0 }).await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn de10_events_are_counted_by_kind_once_the_broker_has_them() {
+    agora_chassis::telemetry::metrics_handle();
+    let (db, config) = (database().await, broker("counted").await);
+    let process = Process::for_test("counting");
+    agora_outbox::relay(db.clone(), Producer::new(&config), &process);
+    write(&db, 2, 3).await;
+    until("the outbox is emptied", || async { pending(&db).await == 0 }).await;
+    process.end().await;
+    let count = "domain_event_total{service=\"counting\",kind=\"test.happened\"}";
+    assert_eq!(agora_chassis::telemetry::series_value(count), Some(6.0));
+}

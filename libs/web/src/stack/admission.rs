@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use agora_api::Policy;
+use agora_chassis::trace;
 use agora_vocab::Role;
 use axum::extract::Request;
 
@@ -21,16 +22,19 @@ const REVOCATIONS_AGE_MAX: Duration = Duration::from_secs(30);
 /// the result.
 pub(super) fn admit(policy: Policy, declared: &Declared, mut request: Request) -> Result<Request, Problem> {
     if let Some(callers) = &declared.callers {
-        let caller = callers.admit(request.headers())?;
+        let caller = callers.admit(request.headers(), policy)?;
+        if let Some(subject) = caller.subject {
+            trace::note_user(subject);
+        }
         request.extensions_mut().insert(caller);
     }
-    let (required, role) = match policy {
+    let (required, roles) = match policy {
         Policy::Open => return Ok(request),
-        Policy::Service if declared.callers.is_some() => return Ok(request),
-        Policy::Service => return Err(Problem::internal("a route for services is on a port for users")),
+        Policy::Service(_) if declared.callers.is_some() => return Ok(request),
+        Policy::Service(_) => return Err(Problem::internal("a route for services is on a port for users")),
         Policy::Optional => (false, None),
         Policy::User => (true, None),
-        Policy::Role(role) => (true, Some(role)),
+        Policy::Role(roles) => (true, Some(roles)),
     };
     let identity = match identity::read(request.headers(), declared.settings.verifier.as_ref()) {
         // A page that anyone may read must not fail because a session ended.
@@ -41,8 +45,9 @@ pub(super) fn admit(policy: Policy, declared: &Declared, mut request: Request) -
         None if required => return Err(identity::missing()),
         None => {}
         Some(identity) => {
-            if let Some(role) = role {
-                grants(role, &identity, declared)?;
+            trace::note_user(identity.user);
+            if let Some(roles) = roles {
+                grants(roles, &identity, declared)?;
             }
             request.extensions_mut().insert(identity);
         }
@@ -50,14 +55,14 @@ pub(super) fn admit(policy: Policy, declared: &Declared, mut request: Request) -
     Ok(request)
 }
 
-/// Whether the token has the role, and its session is known not to have ended.
-fn grants(role: Role, identity: &Identity, declared: &Declared) -> Result<(), Problem> {
-    if !identity.has(role) {
-        return Err(identity::forbidden(role));
+/// Whether the token has one of the roles, and its session is known not to have ended.
+fn grants(roles: &[Role], identity: &Identity, declared: &Declared) -> Result<(), Problem> {
+    if !identity.has_any(roles) {
+        return Err(identity::forbidden(roles));
     }
     let age = declared.settings.verifier.as_ref().and_then(TokenVerifier::age_of_revocations);
     if age.is_some_and(|age| age > REVOCATIONS_AGE_MAX) {
-        return Err(identity::revocations_unknown(role));
+        return Err(identity::revocations_unknown(roles));
     }
     Ok(())
 }

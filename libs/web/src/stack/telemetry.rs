@@ -1,15 +1,9 @@
-//! What is recorded of a request: its id, its span, its method in metrics, and a line in the log.
-
-use std::time::Duration;
+//! By what a request is named in logs and metrics: its id and its method.
 
 use agora_chassis::trace;
 use agora_vocab::contains_card_number;
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
-use tracing::{Span, field::Empty};
+use axum::http::{HeaderMap, HeaderValue, Method};
 use uuid::Uuid;
-
-/// The header that names the trace of an answer.
-const TRACE_ID: HeaderName = HeaderName::from_static("x-trace-id");
 
 /// Longest request id taken from a client, in bytes.
 const REQUEST_ID_BYTES_MAX: usize = 128;
@@ -25,41 +19,6 @@ pub(super) fn request_id(headers: &HeaderMap) -> String {
     match sent.map(str::from_utf8) {
         Some(Ok(id)) if !contains_card_number(id) => id.to_owned(),
         _ => Uuid::now_v7().to_string(),
-    }
-}
-
-pub(super) fn span(id: &str, method: &'static str, route: &str) -> Span {
-    tracing::info_span!(
-        "request",
-        request_id = id,
-        trace_id = Empty,
-        otel.name = format!("{method} {route}"),
-        otel.kind = "server",
-        http.request.method = method,
-        http.route = route,
-        http.response.status_code = Empty,
-        otel.status_code = Empty,
-    )
-}
-
-pub(super) fn name(headers: &mut HeaderMap, trace_id: Option<String>) {
-    let ids = [(trace::REQUEST_ID, trace::request_id()), (TRACE_ID, trace_id)];
-    for (header, id) in ids {
-        if let Some(Ok(value)) = id.map(HeaderValue::try_from) {
-            headers.insert(header, value);
-        }
-    }
-}
-
-pub(super) fn note(status: StatusCode, method: &'static str, route: &str, took: Duration) {
-    let span = Span::current();
-    span.record("http.response.status_code", status.as_u16());
-    let took_ms = took.as_secs_f64() * 1000.0;
-    if status.is_server_error() {
-        span.record("otel.status_code", "ERROR");
-        tracing::warn!(method, route, status = status.as_u16(), took_ms, "request answered");
-    } else {
-        tracing::debug!(method, route, status = status.as_u16(), took_ms, "request answered");
     }
 }
 

@@ -1,7 +1,8 @@
 //! Passwords and keys: read from their Secrets, generated if there is none. A generated value is lost unless its Secret is
-//! created; the values of an existing Secret are never replaced.
+//! written; of the values of an existing Secret only keys whose period is over are replaced.
 
 use std::collections::BTreeMap;
+use std::mem;
 
 use agora_crd::Reason;
 use agora_topology as topology;
@@ -12,10 +13,11 @@ use aws_lc_rs::rand;
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
 use base64::{Engine as _, prelude::BASE64_STANDARD, prelude::BASE64_URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
+use time::{Duration, OffsetDateTime};
 
 use crate::decide::credentials::{
-    AdminLogin, Credentials, EncryptionKeys, KeySet, SigningKeys, admin_secret, database_secret, encryption_secret,
-    internal_secret, signing_secret, spare_secret,
+    AdminLogin, Credentials, EncryptionKeys, InternalMasters, LastRotation, PublicKeySet, ROTATED, SigningKeys,
+    admin_secret, database_secret, encryption_secret, internal_secret, signing_secret, spare_secret,
 };
 use crate::decide::observed::{Children, ConditionError};
 
@@ -53,10 +55,18 @@ pub fn credentials(marketplace: &str, children: &Children) -> Result<Credentials
         let existing = text(&database_secret(marketplace, row.name), "password");
         databases.insert(row.name, existing.map_or_else(|| password().map(Secret::new), Ok)?);
     }
-    let internal = text(&internal_secret(marketplace), "secret").map_or_else(random_key, Ok)?;
+    let rotated = |secret: &str| LastRotation::parse(text(secret, ROTATED).as_ref().map(Secret::expose));
+    let name = internal_secret(marketplace);
+    let internal = InternalMasters {
+        // An earlier release had one key under another name.
+        current: text(&name, "current").or_else(|| text(&name, "secret")).map_or_else(random_key, Ok)?,
+        next: text(&name, "next").map_or_else(random_key, Ok)?,
+        previous: text(&name, "previous"),
+        rotated: rotated(&name),
+    };
     let name = signing_secret(marketplace);
     let (current, next) = key_pair(value(&name, "current.pem"), value(&name, "next.pem"))?;
-    let signing = signing_keys(&name, current, next);
+    let signing = signing_keys(&name, (current, next), rotated(&name));
     let mut encryption = BTreeMap::new();
     for row in topology::ALL.iter().filter(|row| row.encrypts()) {
         let name = encryption_secret(marketplace, row.name);
@@ -69,6 +79,30 @@ pub fn credentials(marketplace: &str, children: &Children) -> Result<Credentials
     let password = text(&admin, "password").map_or_else(|| password().map(Secret::new), Ok)?;
     let admin = AdminLogin { username, password };
     Ok(Credentials { databases, internal, signing, encryption, admin })
+}
+
+/// Replaces the keys of tokens that are older than `period`: the next key becomes the current one, and a new one the next.
+/// Every service accepts the next key before it is used.
+pub fn rotate(
+    credentials: &mut Credentials,
+    marketplace: &str,
+    now: OffsetDateTime,
+    period: Duration,
+) -> Result<(), CredentialError> {
+    let internal = &mut credentials.internal;
+    if internal.rotated.advance(now, period) {
+        let current = mem::replace(&mut internal.next, random_key()?);
+        internal.previous = Some(mem::replace(&mut internal.current, current));
+        tracing::info!(marketplace, "rotated the masters of the keys of calls between services");
+    }
+    if let Ok(signing) = &mut credentials.signing
+        && signing.rotated.advance(now, period)
+    {
+        let (keys, rotated) = ((signing.next.clone(), new_key()?), signing.rotated);
+        credentials.signing = signing_keys(&signing_secret(marketplace), keys, rotated);
+        tracing::info!(marketplace, "rotated the keys of access tokens");
+    }
+    Ok(())
 }
 
 fn encryption_keys(
@@ -130,7 +164,11 @@ fn key_pair(current: Option<Secret>, next: Option<Secret>) -> Result<(Secret, Se
     })
 }
 
-fn signing_keys(name: &str, current: Secret, next: Secret) -> Result<SigningKeys, ConditionError> {
+fn signing_keys(
+    name: &str,
+    (current, next): (Secret, Secret),
+    rotated: LastRotation,
+) -> Result<SigningKeys, ConditionError> {
     let read = |pem: &Secret, key: &str| {
         public_key(pem).ok_or_else(|| {
             let message = format!(
@@ -142,7 +180,7 @@ fn signing_keys(name: &str, current: Secret, next: Secret) -> Result<SigningKeys
     };
     let (first, second) = (read(&current, "current.pem")?, read(&next, "next.pem")?);
     let jwks = json!({ "keys": [jwk(&first), jwk(&second)] }).to_string();
-    Ok(SigningKeys { current, next, published: KeySet::live(jwks) })
+    Ok(SigningKeys { current, next, published: PublicKeySet::live(jwks), rotated })
 }
 
 fn public_key(pem: &Secret) -> Option<Vec<u8>> {

@@ -61,6 +61,7 @@ pub async fn observe(
     });
     let referenced_secrets = join_all(read).await.into_iter().collect();
     let mut credentials = credentials::credentials(&market.name, &children)?;
+    credentials::rotate(&mut credentials, &market.name, now, plan.key_rotation)?;
     if let Ok(keys) = &mut credentials.signing {
         let stored = children.secret(&signing_secret(&market.name));
         let stored = stored.is_some_and(|values| SIGNING_KEYS.iter().all(|key| values.contains_key(*key)));

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use agora_keyring::KeySet;
 use agora_vocab::Secret;
 use serde_json::{Value, json};
 use time::format_description::well_known::Rfc3339;
@@ -13,14 +14,74 @@ use crate::decide::condition_error::ConditionError;
 pub struct Credentials {
     /// Password of each service's database login, by service.
     pub databases: BTreeMap<&'static str, Secret>,
-    /// Key that signs the tokens of calls between services.
-    pub internal: Secret,
+    /// Masters of the keys of calls between services.
+    pub internal: InternalMasters,
     /// Keys that sign access tokens of users, or why the existing ones cannot be read.
     pub signing: Result<SigningKeys, ConditionError>,
     /// Keys that each service that stores secrets encrypts them under, by service, or why the existing ones cannot be used.
     pub encryption: BTreeMap<&'static str, Result<EncryptionKeys, ConditionError>>,
     /// Login of the first admin of the shop.
     pub admin: AdminLogin,
+}
+
+impl Credentials {
+    /// When keys are replaced or withdrawn next.
+    pub fn change_at(&self, period: Duration) -> Option<OffsetDateTime> {
+        let signing = self.signing.as_ref().ok();
+        let withdrawn = signing.and_then(|keys| keys.published.changes_at);
+        let replaced = signing.and_then(|keys| keys.rotated.due_at(period));
+        [withdrawn, replaced, self.internal.rotated.due_at(period)].into_iter().flatten().min()
+    }
+}
+
+/// The masters that the keys of each caller and callee are derived from. Services have only derived keys: those of the current
+/// one sign, those of all three are accepted, so that pods may take over a rotation in any order.
+#[derive(Clone, Debug)]
+pub struct InternalMasters {
+    pub current: Secret,
+    pub next: Secret,
+    /// `None` before the first rotation.
+    pub previous: Option<Secret>,
+    pub rotated: LastRotation,
+}
+
+impl InternalMasters {
+    /// The keys of all pairs.
+    pub fn keys(&self) -> KeySet {
+        let masters = [Some(&self.current), Some(&self.next), self.previous.as_ref()];
+        let texts: Vec<&str> = masters.into_iter().flatten().map(Secret::expose).collect();
+        KeySet::parse(&Secret::new(texts.join(",")))
+    }
+}
+
+/// When keys were rotated last; `None`: no Secret records it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LastRotation(pub Option<OffsetDateTime>);
+
+impl LastRotation {
+    /// Reads the record of a Secret.
+    pub fn parse(record: Option<&str>) -> Self {
+        Self(record.and_then(|text| OffsetDateTime::parse(text.trim(), &Rfc3339).ok()))
+    }
+
+    /// Whether keys of this age are to be replaced. Records `now` if so, and in place of no record or one of the future.
+    pub fn advance(&mut self, now: OffsetDateTime, period: Duration) -> bool {
+        let due = self.0.is_some_and(|last| now - last >= period);
+        if due || self.0.is_none_or(|last| last > now) {
+            self.0 = Some(now.replace_nanosecond(0).unwrap_or(now));
+        }
+        due
+    }
+
+    /// The record, in whole seconds.
+    pub fn text(self) -> String {
+        self.0.and_then(|last| last.format(&Rfc3339).ok()).unwrap_or_default()
+    }
+
+    /// When the keys are replaced.
+    pub fn due_at(self, period: Duration) -> Option<OffsetDateTime> {
+        self.0.map(|last| last + period)
+    }
 }
 
 /// The current key signs; the next key is published already, so that a rotation needs no pause.
@@ -31,13 +92,14 @@ pub struct SigningKeys {
     /// PKCS #8 PEM.
     pub next: Secret,
     /// The public keys, those of earlier signing keys among them.
-    pub published: KeySet,
+    pub published: PublicKeySet,
+    pub rotated: LastRotation,
 }
 
 /// What the ConfigMap of the public keys contains. It is also the record of the keys that were published before, so that a
 /// restart of the operator withdraws none of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct KeySet {
+pub struct PublicKeySet {
     /// The public keys as a JSON Web Key Set, the one part that services read.
     pub jwks: String,
     /// Since when each of them is no signing key any more, by its id, as a JSON object.
@@ -46,7 +108,7 @@ pub struct KeySet {
     pub changes_at: Option<OffsetDateTime>,
 }
 
-impl KeySet {
+impl PublicKeySet {
     /// Of live keys alone.
     pub fn live(jwks: String) -> Self {
         Self { jwks, retired: "{}".to_owned(), changes_at: None }
@@ -96,7 +158,7 @@ impl PublishedKeys {
 
     /// The key set with the live keys of `jwks` and those that were retired less than `keep` ago. The live ones are stored if
     /// `stored`: those of a Secret that is still to be written may be drawn again.
-    pub fn publish(&mut self, jwks: &str, stored: bool, now: OffsetDateTime, keep: Duration) -> KeySet {
+    pub fn publish(&mut self, jwks: &str, stored: bool, now: OffsetDateTime, keep: Duration) -> PublicKeySet {
         let live = keys_of(jwks);
         for (kid, key) in &mut self.keys {
             let is_live = live.iter().any(|jwk| id(jwk) == *kid);
@@ -107,7 +169,7 @@ impl PublishedKeys {
         let text = |since: OffsetDateTime| since.replace_nanosecond(0).unwrap_or(since).format(&Rfc3339).ok();
         let since: BTreeMap<&String, String> = retired().filter_map(|(kid, _, at)| Some((kid, text(at)?))).collect();
         let keys: Vec<Value> = live.iter().cloned().chain(retired().map(|(_, jwk, _)| jwk.clone())).collect();
-        let set = KeySet {
+        let set = PublicKeySet {
             jwks: json!({ "keys": keys }).to_string(),
             retired: json!(since).to_string(),
             changes_at: retired().map(|(_, _, since)| since + keep).min(),
@@ -139,10 +201,21 @@ pub fn database_secret(marketplace: &str, service: &str) -> String {
     format!("{marketplace}-{service}-database")
 }
 
-/// Name of the Secret with the key of internal tokens.
+/// Key of a Secret with the time of the last rotation of its keys.
+pub const ROTATED: &str = "rotated-at";
+
+/// Name of the Secret with the masters of the keys of internal tokens, which no pod mounts.
 pub fn internal_secret(marketplace: &str) -> String {
     format!("{marketplace}-internal")
 }
+
+/// Name of the Secret with the keys of a service's own callers and callees.
+pub fn call_keys_secret(marketplace: &str, service: &str) -> String {
+    format!("{marketplace}-{service}-call-keys")
+}
+
+/// Key of that Secret with the text that the service reads.
+pub const CALL_KEYS: &str = "keys";
 
 /// Keys of the Secret with the keys of access tokens.
 pub const SIGNING_KEYS: [&str; 2] = ["current.pem", "next.pem"];
@@ -188,18 +261,18 @@ mod tests {
     }
 
     #[test]
-    fn a_lost_key_stays_published_until_its_tokens_have_expired() {
+    fn gw8_a_lost_key_stays_published_until_its_tokens_have_expired() {
         let (mut keys, start, keep) =
             (PublishedKeys::default(), datetime!(2026-01-01 00:00 UTC), Duration::minutes(20));
         let mut publish = |set: &str, stored, now| keys.publish(set, stored, now, keep);
-        assert_eq!(publish(&set(&["a", "b"]), true, start), KeySet::live(set(&["a", "b"])));
+        assert_eq!(publish(&set(&["a", "b"]), true, start), PublicKeySet::live(set(&["a", "b"])));
         // The Secret is lost; what is drawn before it is stored is drawn again.
         assert_eq!(publish(&set(&["x", "y"]), false, start).jwks, set(&["x", "y", "a", "b"]));
         assert_eq!(publish(&set(&["c", "d"]), false, start).jwks, set(&["c", "d", "a", "b"]));
         assert_eq!(publish(&set(&["c", "d"]), true, start).jwks, set(&["c", "d", "a", "b"]));
         let last = publish(&set(&["c", "d"]), true, start + keep - Duration::SECOND);
         assert_eq!((last.jwks, last.changes_at), (set(&["c", "d", "a", "b"]), Some(start + keep)));
-        assert_eq!(publish(&set(&["c", "d"]), true, start + keep), KeySet::live(set(&["c", "d"])));
+        assert_eq!(publish(&set(&["c", "d"]), true, start + keep), PublicKeySet::live(set(&["c", "d"])));
     }
 
     #[test]
@@ -214,7 +287,7 @@ mod tests {
             after.publish(&set(&["c", "d"]), true, now, keep)
         };
         assert_eq!(restarted(start + Duration::MINUTE), written);
-        assert_eq!(restarted(start + keep), KeySet::live(set(&["c", "d"])));
+        assert_eq!(restarted(start + keep), PublicKeySet::live(set(&["c", "d"])));
 
         // The Secret was lost while no operator ran: since then at the latest.
         let mut after = PublishedKeys::default();
@@ -232,7 +305,7 @@ mod tests {
         for stored in [None, Some(("", "")), Some(("[]", "[]")), Some((r#"{"keys":[1,{"x":"y"}]}"#, "{}"))] {
             let mut keys = PublishedKeys::default();
             keys.restore(stored, now);
-            assert_eq!(keys.publish(&set(&["a"]), true, now, keep), KeySet::live(set(&["a"])), "{stored:?}");
+            assert_eq!(keys.publish(&set(&["a"]), true, now, keep), PublicKeySet::live(set(&["a"])), "{stored:?}");
         }
         let mut keys = PublishedKeys::default();
         keys.restore(Some((&set(&["z"]), r#"{"z":"2099-01-01T00:00:00Z"}"#)), now);
@@ -247,6 +320,6 @@ mod tests {
             (PublishedKeys::default(), datetime!(2026-01-01 00:00 UTC), Duration::minutes(20));
         keys.publish(&set(&["a"]), true, start, keep);
         keys.publish(&set(&["b"]), false, start, keep);
-        assert_eq!(keys.publish(&set(&["a"]), true, start + keep * 2, keep), KeySet::live(set(&["a"])));
+        assert_eq!(keys.publish(&set(&["a"]), true, start + keep * 2, keep), PublicKeySet::live(set(&["a"])));
     }
 }

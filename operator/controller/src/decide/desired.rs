@@ -34,7 +34,6 @@ use crate::decide::maybe::Maybe;
 use crate::decide::object::{Group, Object, Ownership};
 use crate::decide::observed::{ConditionError, Observed};
 use crate::decide::plan::{Plan, ServicePlan};
-use crate::decide::purpose::Purpose;
 use crate::kinds::{Kind, ObjectKey};
 use crate::names;
 use children::{ServiceChildren, SharedChildren};
@@ -124,6 +123,7 @@ fn shared(plan: &Plan, observed: &Observed) -> SharedChildren {
     let signing = credentials.signing.as_ref().ok();
     SharedChildren {
         jwks: signing.map_or(Maybe::Hold, |keys| Maybe::Want(config_map::jwks(plan, keys))),
+        rate_limits: Maybe::Want(config_map::rate_limits(plan)),
         internal: Maybe::Want(secret::internal(plan, credentials)),
         signing: signing.map_or(Maybe::Hold, |keys| Maybe::Want(secret::signing(plan, keys))),
         encryption: credentials
@@ -146,7 +146,7 @@ fn encryption(plan: &Plan, service: &str, keys: &Result<EncryptionKeys, Conditio
 /// While the certificate cannot be used, an existing Ingress is frozen, so that it keeps routing requests.
 fn route(plan: &Plan, observed: &Observed) -> Maybe<Object> {
     let Some(ingress) = &plan.exposure.ingress else { return Maybe::Gone };
-    let usable = ingress.tls_secret.as_ref().is_none_or(|name| observed.referenced_secret(name, &Purpose::Tls).is_ok());
+    let usable = ingress.tls_secret.as_ref().is_none_or(|name| observed.certificate(name).is_ok());
     let object = Maybe::Want(ingress::ingress(plan, ingress));
     if usable { object } else { frozen(object, observed) }
 }
@@ -190,6 +190,11 @@ fn of_service(
         service: Maybe::Want(service::service(plan, service)),
         network_policy: with_target_ports(plan, network_policy::of_service(plan, service).into(), observed),
         secret: Maybe::Gone,
+        call_keys: service
+            .row
+            .reads("INTERNAL_SECRET")
+            .then(|| secret::call_keys(plan, service, &observed.credentials))
+            .into(),
         config_map: Maybe::Hold,
         migration: Maybe::Gone,
         deployment: Maybe::Hold,

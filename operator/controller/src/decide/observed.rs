@@ -87,6 +87,11 @@ pub fn secret_values(object: &DynamicObject) -> BTreeMap<String, Secret> {
     .collect()
 }
 
+/// Keys of a Secret of type `kubernetes.io/tls`, and how their values begin a part.
+pub const CERTIFICATE: &str = "tls.crt";
+pub const CERTIFICATE_KEY: &str = "tls.key";
+const PARTS: [(&str, &str); 2] = [(CERTIFICATE, "-----BEGIN CERTIFICATE-----"), (CERTIFICATE_KEY, " PRIVATE KEY-----")];
+
 /// A Secret that the spec refers to.
 #[derive(Clone, Debug)]
 pub enum ReferencedSecret {
@@ -154,6 +159,17 @@ impl Observed {
             return Err(ConditionError::new(Reason::SecretCorrupt, message));
         }
         Ok(Secret::new(value))
+    }
+
+    /// Whether a referenced Secret has a certificate and a key. Whether they belong together is for the one that uses them.
+    pub fn certificate(&self, name: &str) -> Result<(), ConditionError> {
+        for (key, part) in PARTS {
+            if !self.secret_value(name, key, &Purpose::Tls)?.expose().contains(part) {
+                let message = format!("key {key} of Secret {name} is not in PEM form: correct the value");
+                return Err(ConditionError::new(Reason::SecretCorrupt, message));
+            }
+        }
+        Ok(())
     }
 
     /// One value of a referenced Secret.

@@ -5,17 +5,20 @@
 mod addresses;
 mod archive;
 mod budget;
+mod exposure;
 mod kafka;
 mod known;
+mod limits;
 mod mail;
 mod payments;
 mod service;
+mod staff;
 
 use std::collections::BTreeMap;
 
 use agora_crd::{
-    DeletionPolicy, ExposureTlsType, ExposureType, LegacyAliases, Marketplace, Network, Orders, PaymentProvider, Pod,
-    Profile, Promotions, Reason, Recommendations, TlsMode,
+    DeletionPolicy, Marketplace, Network, Orders, PaymentProvider, Pod, Profile, Promotions, Reason, Recommendations,
+    TlsMode,
 };
 use agora_topology as topology;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
@@ -24,11 +27,14 @@ use kube::{Resource, ResourceExt};
 pub use addresses::host_and_port;
 pub use archive::ArchivePlan;
 pub use budget::Budget;
+pub use exposure::{ExposurePlan, IngressPlan};
 pub use kafka::{KafkaPlan, Mechanism, TopicPlan};
 pub use known::Known;
+pub use limits::rate_limits_file;
 pub use mail::MailPlan;
 pub use payments::StripePlan;
 pub use service::{EnvValue, Replicas, ServicePlan};
+pub use staff::StaffPlan;
 
 use crate::decide::claim::Claim;
 use crate::decide::in_cluster::{ServiceAddress, TargetPorts};
@@ -36,6 +42,9 @@ use crate::decide::observed::ConditionError;
 use crate::decide::profile::{self, Size};
 use crate::decide::purpose::Purpose;
 use crate::names;
+
+/// Share of the traces that are exported where the spec names none, in percent.
+const SAMPLED_PERCENT: i32 = 10;
 
 /// A part of a spec that cannot be realised.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -112,11 +121,14 @@ pub struct Plan {
     /// `None`: the catalog starts no promotions.
     pub promotions: Option<Promotions>,
     pub stripe: Option<StripePlan>,
+    pub staff: Option<StaffPlan>,
     /// `None`: no mail is sent.
     pub mail: Option<MailPlan>,
     /// The address of the shop, for links in mails.
     pub public_url: Option<String>,
     pub access_token_lifetime_seconds: i32,
+    /// Age at which keys of tokens are replaced.
+    pub key_rotation: time::Duration,
     pub pod: Pod,
     pub network: Network,
     /// Namespace of the operator, which reads the readiness of services at their admin ports.
@@ -128,6 +140,10 @@ pub struct Plan {
     /// Node label over whose values the pods of a service are spread.
     pub topology_key: String,
     pub otlp_endpoint: Option<String>,
+    /// Share of the traces that are exported, in percent.
+    pub sampled_percent: i32,
+    /// Name of the ConfigMap with the feature flags.
+    pub flags: Option<String>,
     pub epoch: i32,
     /// What earlier inspections found. `plan` fills it from the status.
     pub known: Known,
@@ -171,23 +187,6 @@ impl TlsPlan {
     }
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ExposurePlan {
-    pub ingress: Option<IngressPlan>,
-    /// Origins whose scripts may call the API.
-    pub cors_origins: Vec<String>,
-    /// Whether the compatibility routes are served.
-    pub legacy_aliases: LegacyAliases,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct IngressPlan {
-    pub hostnames: Vec<String>,
-    pub class_name: Option<String>,
-    pub annotations: BTreeMap<String, String>,
-    pub tls_secret: Option<String>,
-}
-
 /// `server_connections` is the connection limit of the database server without what older Marketplaces on it reserve, if it was
 /// inspected. The plan is complete even if there are violations, because a deletion needs it.
 pub fn plan(market: &Marketplace, server_connections: Option<i32>) -> (Plan, Vec<Violation>) {
@@ -213,16 +212,18 @@ pub fn plan(market: &Marketplace, server_connections: Option<i32>) -> (Plan, Vec
         redis_endpoint: spec.redis.external.standalone.endpoint.clone(),
         redis_secret: spec.redis.external.secret_ref.as_ref().map(|secret| secret.name.clone()),
         archive: spec.archive.as_ref().map(|archive| ArchivePlan::of(archive, &isolation_key)),
-        exposure: exposure(spec),
+        exposure: ExposurePlan::of(spec),
         payments: payments::provider(spec, &mut violations),
         orders: spec.orders.clone(),
         default_language: spec.languages.default.clone(),
         recommendations: spec.recommendations.clone(),
         promotions: spec.promotions.clone(),
         stripe: payments::stripe(spec),
+        staff: StaffPlan::of(spec),
         mail: mail::mail(spec),
         public_url: mail::public_url(spec),
         access_token_lifetime_seconds: spec.identity.access_token_lifetime_seconds,
+        key_rotation: time::Duration::seconds(spec.identity.key_rotation_period_seconds.into()),
         pod: spec.pod.clone(),
         network: spec.network.clone(),
         operator_namespace: None,
@@ -230,6 +231,8 @@ pub fn plan(market: &Marketplace, server_connections: Option<i32>) -> (Plan, Vec
         max_unavailable: spec.disruption.max_unavailable.or(size.max_unavailable),
         topology_key: spec.disruption.topology_key.clone(),
         otlp_endpoint: spec.observability.otlp_endpoint.clone(),
+        sampled_percent: spec.observability.sampled_percent.unwrap_or(SAMPLED_PERCENT),
+        flags: spec.settings_ref.as_ref().map(|map| map.name.clone()),
         epoch: spec.recovery.epoch,
         known: Known::of(market),
         profile: spec.profile,
@@ -300,6 +303,12 @@ impl Plan {
         self.services.iter().find(|service| service.row.name == name)
     }
 
+    /// The port at which the pods of a service terminate TLS.
+    pub fn tls_port(&self, row: &topology::Service) -> Option<u16> {
+        let terminates = row.name == topology::GATEWAY.name && self.exposure.gateway_certificate.is_some();
+        terminates.then_some(topology::GATEWAY_TLS_PORT)
+    }
+
     /// The use of the admin login.
     pub fn database_login(&self) -> Purpose {
         Purpose::Database(self.database.address())
@@ -317,7 +326,7 @@ impl Plan {
 
     /// The Secrets that the spec refers to and what for, sorted, without duplicates.
     pub fn referenced_secrets(&self) -> Vec<(String, Purpose)> {
-        let tls = self.exposure.ingress.as_ref().and_then(|ingress| ingress.tls_secret.clone());
+        let tls = self.exposure.certificate().cloned();
         let from_env = self.services.iter().flat_map(|service| {
             service.env.iter().filter_map(|(_, value)| match value {
                 EnvValue::Text(_) => None,
@@ -331,6 +340,7 @@ impl Plan {
             Some((self.database.admin_secret.clone(), self.database_login())),
             self.redis_secret.clone().map(|name| (name, self.redis_login())),
             self.stripe.as_ref().map(|stripe| (stripe.secret.clone(), stripe.login())),
+            self.staff.as_ref().map(|staff| (staff.secret.clone(), staff.login())),
             self.kafka.credentials.clone().map(|name| (name, self.kafka_login())),
             self.archive.as_ref().map(|archive| (archive.secret.clone(), archive.login.clone())),
             self.mail.as_ref().and_then(|mail| Some((mail.secret.clone()?, mail.login()))),
@@ -370,23 +380,5 @@ fn database(spec: &agora_crd::MarketplaceSpec) -> DatabasePlan {
         tls: TlsPlan::of(external.tls.as_ref(), spec.profile),
         admin_secret: external.admin_secret_ref.name.clone(),
         deletion: spec.database.deletion_policy,
-    }
-}
-
-fn exposure(spec: &agora_crd::MarketplaceSpec) -> ExposurePlan {
-    let exposure = &spec.exposure;
-    let aliases = if spec.profile == Profile::Development { LegacyAliases::Enabled } else { LegacyAliases::Disabled };
-    let options = exposure.ingress.clone().unwrap_or_default();
-    let certificate = exposure.tls.as_ref().filter(|tls| tls.type_ == ExposureTlsType::Secret);
-    let ingress = (exposure.type_ == ExposureType::Ingress).then(|| IngressPlan {
-        hostnames: exposure.hostnames.clone(),
-        class_name: options.class_name,
-        annotations: options.annotations,
-        tls_secret: certificate.and_then(|tls| tls.secret.as_ref()).map(|secret| secret.name.clone()),
-    });
-    ExposurePlan {
-        ingress,
-        cors_origins: exposure.cors_origins.clone(),
-        legacy_aliases: exposure.legacy_aliases.unwrap_or(aliases),
     }
 }

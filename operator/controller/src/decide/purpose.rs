@@ -21,7 +21,9 @@ pub enum Purpose {
     Archive(String),
     /// The login at the mail server `host:port`.
     Smtp(String),
-    /// Certificates: of an authority, or with the key of the Ingress.
+    /// The client's secret at the identity provider `host:port`.
+    Oidc(String),
+    /// Certificates: of an authority, or with its key that of the shop.
     Tls,
     /// An environment variable of a service.
     Env,
@@ -33,6 +35,8 @@ pub enum Purpose {
 const PAYMENTS: &str = "payments";
 /// The purpose of a login at a mail server; without an address, at any address.
 const SMTP: &str = "smtp";
+/// The purpose of a client's secret at an identity provider; without an address, at any address.
+const OIDC: &str = "oidc";
 
 /// The purposes that a Secret's owner allows.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -58,6 +62,7 @@ impl Purposes {
         let anywhere = match purpose {
             Purpose::Payments(_) => self.lists(PAYMENTS),
             Purpose::Smtp(_) => self.lists(SMTP),
+            Purpose::Oidc(_) => self.lists(OIDC),
             _ => false,
         };
         let listed = anywhere || purpose.entries().iter().all(|entry| self.0.contains(entry));
@@ -78,6 +83,7 @@ impl Purpose {
             Self::Payments(address) => vec![format!("{PAYMENTS}={address}")],
             Self::Archive(store) => vec![format!("archive={store}")],
             Self::Smtp(address) => vec![format!("{SMTP}={address}")],
+            Self::Oidc(address) => vec![format!("{OIDC}={address}")],
             Self::Tls => vec!["tls".to_owned()],
             Self::Env => vec!["env".to_owned()],
             Self::Pull => vec!["pull".to_owned()],
@@ -117,6 +123,14 @@ mod tests {
         assert!(Purposes::parse("payments").allow(&stripe));
         assert!(!Purposes::parse("payments=evil.example:443, env, tls").allow(&stripe));
         assert!(!Purposes::parse("payments").allow(&Purpose::Env));
+    }
+
+    #[test]
+    fn gw11_the_secret_of_an_identity_provider_is_sent_only_where_its_owner_allows() {
+        let oidc = Purpose::Oidc("sso.example.com:443".to_owned());
+        assert!(Purposes::parse("oidc=sso.example.com:443").allow(&oidc) && Purposes::parse("oidc").allow(&oidc));
+        assert!(!Purposes::parse("oidc=evil.example:443, env, payments").allow(&oidc));
+        assert!(!Purposes::parse("oidc=sso.example.com:443").allow(&Purpose::Env));
     }
 
     #[test]

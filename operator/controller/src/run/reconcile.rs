@@ -103,7 +103,7 @@ pub async fn reconcile(context: &Context, market: &MarketRef) -> Result<Next, Er
         remove_used_acceptance(context, market, &resource, &view).await?;
     }
     let next = next(&plan, &applied, cache_lags, &violations, &desired, &observed);
-    let keys_change_at = observed.credentials.signing.as_ref().ok().and_then(|keys| keys.published.changes_at);
+    let keys_change_at = observed.credentials.change_at(plan.key_rotation);
     Ok(keys_change_at.map_or(next, |at| next.at_latest_after((at - now).unsigned_abs())))
 }
 

@@ -80,7 +80,7 @@ impl TestClient {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_changed_or_added_field_of_a_child_is_repaired() {
+async fn de3_every_changed_or_added_field_of_a_child_is_repaired() {
     let server = ApiServer::start().await;
     let (test, operator) = running_shop(&server).await;
     let edits = edits::all();

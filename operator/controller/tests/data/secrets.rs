@@ -39,16 +39,20 @@ async fn a_secret_of_another_program_is_not_mounted() {
     operator.stop().await;
 }
 
-/// The ids of the published keys, the signing ones first.
 async fn key_ids(shop: &Shop) -> Vec<String> {
-    let map = shop.api(Kind::ConfigMap).get("lostkey-jwks").await.unwrap();
+    published_keys(shop, "lostkey-jwks").await
+}
+
+/// The ids of the published keys, the signing ones first.
+async fn published_keys(shop: &Shop, name: &str) -> Vec<String> {
+    let map = shop.api(Kind::ConfigMap).get(name).await.unwrap();
     let set: Value = serde_json::from_str(map.data["data"]["jwks.json"].as_str().unwrap()).unwrap();
     let keys = set["keys"].as_array().unwrap().iter().map(|key| key["kid"].as_str().unwrap().to_owned());
     keys.collect()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_public_keys_of_a_lost_signing_secret_stay_published_beside_the_new_ones_also_after_a_restart() {
+async fn gw8_the_public_keys_of_a_lost_signing_secret_stay_published_beside_the_new_ones_also_after_a_restart() {
     let cluster = ApiServer::start().await;
     let server = Server::new(postgres().await, "lostkey_admin").await;
     let shop = Shop::prepare(&cluster, "lostkey", &server).await;
@@ -81,5 +85,39 @@ async fn the_public_keys_of_a_lost_signing_secret_stay_published_beside_the_new_
     until("new keys are drawn", async || shop.secret("lostkey-signing").await.filter(|now| *now != drawn)).await;
     let ids = until("they are published", async || Some(key_ids(&shop).await).filter(|ids| ids.len() == 6)).await;
     assert!(after.iter().all(|id| ids[2..].contains(id)), "lost while no operator ran: {ids:?}");
+    operator.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn gw10_keys_whose_period_is_over_are_replaced_and_the_old_ones_stay_valid() {
+    let cluster = ApiServer::start().await;
+    let server = Server::new(postgres().await, "rotated_admin").await;
+    let shop = Shop::prepare(&cluster, "rotated", &server).await;
+    shop.apply(&server, &kafka().await, "Retain").await;
+    let operator = Operator::start(cluster.config().await).await;
+    shop.provisioned().await;
+    let data = async |name: &str| shop.api(Kind::Secret).get(name).await.unwrap().data["data"].clone();
+    let (masters, signing) = (data("rotated-internal").await, data("rotated-signing").await);
+    let (keys, published) = (data("rotated-order-call-keys").await, published_keys(&shop, "rotated-jwks").await);
+
+    let aged = Patch::Merge(json!({"stringData": {"rotated-at": "2020-01-01T00:00:00Z"}}));
+    for name in ["rotated-internal", "rotated-signing"] {
+        shop.api(Kind::Secret).patch(name, &PatchParams::default(), &aged).await.unwrap();
+    }
+    until("the next keys are the current ones", async || {
+        let (internal, access) = (data("rotated-internal").await, data("rotated-signing").await);
+        let rotated = internal["current"] == masters["next"] && access["current.pem"] == signing["next.pem"];
+        (rotated && internal["previous"] == masters["current"]).then_some(())
+    })
+    .await;
+    let after = until("the new public key is published", async || {
+        Some(published_keys(&shop, "rotated-jwks").await).filter(|ids| ids.len() == 3)
+    })
+    .await;
+    assert!(published.iter().all(|id| after.contains(id)), "tokens of the old key are accepted: {after:?}");
+    until("the services have new keys", async || {
+        Some(data("rotated-order-call-keys").await).filter(|now| *now != keys)
+    })
+    .await;
     operator.stop().await;
 }

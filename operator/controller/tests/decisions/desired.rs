@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::fixture::{Fixture, MINIMAL, PRODUCTION};
-use agora_crd::{ExposureType, Reason};
+use agora_crd::{ExposureType, Profile, Reason};
 use agora_operator::decide::maybe::Maybe;
 use agora_operator::decide::object::Object;
 use agora_operator::decide::observed::{ConditionError, ReferencedSecret};
@@ -36,7 +36,7 @@ fn the_same_input_gives_the_same_objects() {
 }
 
 #[test]
-fn every_object_has_owner_and_labels_and_every_pod_limits_and_probes() {
+fn de3_every_object_has_owner_and_labels_and_every_pod_limits_and_probes() {
     for sample in [MINIMAL, PRODUCTION] {
         let fixture = Fixture::new(sample).migrated();
         let (plan, _) = plan(&fixture.market, Some(300));
@@ -69,7 +69,7 @@ fn every_object_has_owner_and_labels_and_every_pod_limits_and_probes() {
 }
 
 #[test]
-fn only_secrets_contain_secret_values() {
+fn de4_only_secrets_contain_secret_values() {
     let fixture = Fixture::new(PRODUCTION).migrated();
     for object in fixture.objects() {
         if object.key.kind != Kind::Secret {
@@ -166,7 +166,7 @@ fn da2_pods_wait_for_the_job_of_their_migration_and_are_not_deleted_meanwhile() 
 }
 
 #[test]
-fn a_migration_waits_for_its_database_and_a_migrated_service_does_not() {
+fn rs2_a_migration_waits_for_its_database_and_a_migrated_service_does_not() {
     let mut fixture = Fixture::new(MINIMAL);
     fixture.observed.databases = None;
     let desired = fixture.desired();
@@ -200,8 +200,10 @@ fn a_secret_without_the_label_holds_the_services_that_need_it() {
     assert_eq!(desired.waiting["order"].reason, Reason::SecretNotUsable);
     assert!(desired.topics.is_err());
     assert!(desired.databases.is_ok());
-    assert!(desired.objects().any(|object| object.key == ObjectKey::new(Kind::Deployment, "main-gateway")));
-    assert_eq!(desired.children[&ObjectKey::new(Kind::Deployment, "main-order")], Maybe::Hold);
+    assert!(desired.objects().any(|object| object.key == ObjectKey::new(Kind::NetworkPolicy, "main-order")));
+    for service in ["main-order", "main-gateway"] {
+        assert_eq!(desired.children[&ObjectKey::new(Kind::Deployment, service)], Maybe::Hold, "{service}");
+    }
 }
 
 #[test]
@@ -304,6 +306,28 @@ fn the_catalog_gets_the_language_of_the_spec_and_a_change_of_it_restarts_the_cat
 }
 
 #[test]
+fn gw4_the_gateway_gets_the_list_of_graphql_documents_and_introspection_in_development_alone() {
+    let body = |fixture: &Fixture, kind: Kind, name: &str| {
+        let key = ObjectKey::new(kind, name);
+        fixture.objects().into_iter().find(|object| object.key == key).unwrap().body
+    };
+    let mut fixture = Fixture::new(MINIMAL).migrated();
+    let data = body(&fixture, Kind::ConfigMap, "shop-gateway")["data"].clone();
+    assert_eq!(data["GRAPHQL_INTROSPECTION"], "Enabled");
+    assert_eq!(data["GRAPHQL_DOCUMENTS"], serde_json::Value::Null);
+    let production = body(&Fixture::new(PRODUCTION).migrated(), Kind::ConfigMap, "main-gateway");
+    assert_eq!(production["data"]["GRAPHQL_INTROSPECTION"], serde_json::Value::Null);
+
+    let documents = agora_crd::PersistedDocuments { name: "storefront-documents".to_owned() };
+    fixture.market.spec.exposure.persisted_documents = Some(documents);
+    let data = body(&fixture, Kind::ConfigMap, "shop-gateway")["data"].clone();
+    assert_eq!(data["GRAPHQL_DOCUMENTS"], "Persisted");
+    assert_eq!(data["GRAPHQL_PERSISTED_DOCUMENTS_FILE"], "/etc/agora/graphql-documents.json");
+    let pods = body(&fixture, Kind::Deployment, "shop-gateway")["spec"]["template"]["spec"]["volumes"].to_string();
+    assert!(pods.contains("storefront-documents") && pods.contains("documents.json"), "{pods}");
+}
+
+#[test]
 fn re4_a_service_that_caches_gets_the_address_of_redis_its_password_and_the_schedule_of_the_spec() {
     let mut fixture = Fixture::new(MINIMAL).migrated();
     let settings = |fixture: &Fixture, service: &str| {
@@ -348,7 +372,7 @@ fn the_limits_of_unpaid_orders_are_those_of_the_spec_or_the_defaults_of_the_serv
 }
 
 #[test]
-fn a_request_is_never_above_the_limit_of_the_profile() {
+fn de5_a_request_is_never_above_the_limit_of_the_profile() {
     let mut fixture = Fixture::new(MINIMAL).migrated();
     let resources = |fixture: &Fixture| {
         let objects = fixture.objects();
@@ -387,4 +411,69 @@ fn secrets_that_outlive_their_marketplace_carry_no_label_of_another_tool() {
             assert_eq!(metadata["annotations"]["agoraplatform.dev/owner"], "shop/shop", "{}", object.key);
         }
     }
+}
+
+#[test]
+fn de3_a_shop_has_an_object_of_each_kind_for_each_service() {
+    let fixture = Fixture::new(PRODUCTION).migrated();
+    let keys: BTreeSet<_> = fixture.objects().into_iter().map(|object| object.key).collect();
+    for row in agora_topology::ALL {
+        let name = format!("main-{}", row.name);
+        for kind in [
+            Kind::ServiceAccount,
+            Kind::Service,
+            Kind::NetworkPolicy,
+            Kind::ConfigMap,
+            Kind::Deployment,
+            Kind::HorizontalPodAutoscaler,
+            Kind::PodDisruptionBudget,
+        ] {
+            assert!(keys.contains(&ObjectKey::new(kind, name.clone())), "{kind:?} {name}");
+        }
+        let has_job = keys.iter().any(|key| key.kind == Kind::Job && key.name.starts_with(&format!("{name}-migrate-")));
+        let has_login = keys.contains(&ObjectKey::new(Kind::Secret, format!("{name}-database")));
+        assert_eq!((has_job, has_login), (row.database, row.database), "{name}");
+    }
+    assert!(keys.iter().any(|key| key.kind == Kind::Ingress));
+}
+
+#[test]
+fn de5_a_medium_shop_has_three_replicas_with_these_requests_and_limits() {
+    let mut fixture = Fixture::new(PRODUCTION);
+    fixture.market.spec.profile = Profile::Medium;
+    fixture.market.spec.services.clear();
+    let (plan, _) = plan(&fixture.market, Some(2_000));
+    assert_eq!(plan.services.len(), agora_topology::ALL.len());
+    for service in &plan.services {
+        let (requests, limits) = (&service.requests, &service.limits);
+        assert_eq!((requests["cpu"].as_str(), requests["memory"].as_str()), ("250m", "256Mi"), "{}", service.row.name);
+        assert_eq!(limits["memory"], "512Mi", "{}", service.row.name);
+        assert_eq!((service.replicas.min, service.replicas.max), (3, 12), "{}", service.row.name);
+    }
+}
+
+#[test]
+fn rs10_every_address_of_a_service_is_the_dns_name_and_a_port_of_its_service_object() {
+    let fixture = Fixture::new(MINIMAL).migrated();
+    let objects = fixture.objects();
+    let body = |kind: Kind, name: &str| {
+        let key = ObjectKey::new(kind, name);
+        &objects.iter().find(|object| object.key == key).unwrap().body
+    };
+    let mut addresses = 0;
+    for row in agora_topology::ALL {
+        let settings = body(Kind::ConfigMap, &format!("shop-{}", row.name))["data"].as_object().unwrap();
+        let internal = row.calls.iter().map(|callee| (format!("{}_INTERNAL_URL", callee.to_uppercase()), *callee));
+        let behind = agora_topology::ALL.iter().filter(|other| other.behind_gateway && row.name == "gateway");
+        let public = behind.map(|other| (format!("{}_URL", other.name.to_uppercase()), other.name));
+        for (name, callee) in internal.chain(public) {
+            let address = settings[&name].as_str().unwrap();
+            let (host, port) = address.strip_prefix("http://").unwrap().split_once(':').unwrap();
+            let ports = body(Kind::Service, host)["spec"]["ports"].as_array().unwrap();
+            assert_eq!(host, format!("shop-{callee}"), "{}: {name}", row.name);
+            assert!(ports.iter().any(|listed| listed["port"].to_string() == port), "{}: {name}={address}", row.name);
+            addresses += 1;
+        }
+    }
+    assert!(addresses >= 15, "{addresses}");
 }

@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use agora_crd::{Marketplace, ServiceSpec};
-use agora_operator::decide::credentials::{AdminLogin, Credentials, EncryptionKeys, KeySet, SigningKeys};
+use agora_operator::decide::credentials::{
+    AdminLogin, Credentials, EncryptionKeys, InternalMasters, LastRotation, PublicKeySet, SigningKeys,
+};
 use agora_operator::decide::desired::external::Fingerprint;
 use agora_operator::decide::desired::{Desired, desired};
 use agora_operator::decide::object::Object;
@@ -53,6 +55,10 @@ impl Fixture {
             let values = keys.map(|key| (key.to_owned(), Secret::new(format!("{name}-{key}-hunter2"))));
             let mut values = BTreeMap::from(values);
             values.insert("username".to_owned(), Secret::new("admin"));
+            for (key, kind) in [("tls.crt", "CERTIFICATE"), ("tls.key", "PRIVATE KEY")] {
+                let pem = format!("-----BEGIN {kind}-----\nhunter2\n-----END {kind}-----\n");
+                values.insert(key.to_owned(), Secret::new(pem));
+            }
             observed
                 .referenced_secrets
                 .insert(name, ReferencedSecret::Usable { values, purposes: Purposes::parse(&purpose.to_string()) });
@@ -138,6 +144,9 @@ impl Fixture {
     }
 }
 
+/// When the fixture's keys were rotated last.
+const ROTATED: LastRotation = LastRotation(Some(datetime!(2026-01-01 00:00 UTC)));
+
 fn encryption(service: &str) -> EncryptionKeys {
     let key = Secret::new(format!("{service}-encryption-hunter2"));
     EncryptionKeys { current: key.clone(), previous: key }
@@ -147,11 +156,17 @@ fn credentials() -> Credentials {
     let databases = topology::ALL.iter().filter(|row| row.database);
     Credentials {
         databases: databases.map(|row| (row.name, Secret::new(format!("{}-hunter2", row.name)))).collect(),
-        internal: Secret::new("internal-hunter2"),
+        internal: InternalMasters {
+            current: Secret::new("internal-hunter2"),
+            next: Secret::new("next-internal-hunter2"),
+            previous: None,
+            rotated: ROTATED,
+        },
         signing: Ok(SigningKeys {
             current: Secret::new("current-hunter2"),
             next: Secret::new("next-hunter2"),
-            published: KeySet::live(r#"{"keys":[]}"#.to_owned()),
+            published: PublicKeySet::live(r#"{"keys":[]}"#.to_owned()),
+            rotated: ROTATED,
         }),
         encryption: topology::ALL
             .iter()

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot continue fails")]
 
 mod archive;
+mod call_keys;
 mod desired;
 mod encryption;
 #[path = "../crash/fakes.rs"]
@@ -10,10 +11,13 @@ mod fixture;
 mod inspections;
 mod mail;
 mod network;
+mod observability;
 mod payments;
 mod per_service;
 mod pieces;
 mod pools;
 mod reasons;
+mod staff;
 mod start;
 mod status;
+mod transport;

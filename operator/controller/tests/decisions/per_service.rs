@@ -92,11 +92,16 @@ fn da11_the_pods_of_a_service_are_spread_over_zones_and_not_evicted_all_at_once(
         let name = format!("main-{}", row.name);
         let deployment = body(&fixture, Kind::Deployment, &name).unwrap();
         let pods = &deployment["spec"]["selector"];
-        let spread = &deployment["spec"]["template"]["spec"]["topologySpreadConstraints"][0];
-        assert_eq!(spread["topologyKey"], "topology.kubernetes.io/zone", "{name}");
-        assert_eq!((&spread["maxSkew"], &spread["labelSelector"]), (&json!(1), pods), "{name}");
-        // Of each release by itself: a rollout is spread too.
-        assert_eq!(spread["matchLabelKeys"], json!(["pod-template-hash"]), "{name}");
+        let all = deployment["spec"]["template"]["spec"]["topologySpreadConstraints"].as_array().unwrap();
+        let keys: Vec<_> = all.iter().map(|spread| spread["topologyKey"].as_str().unwrap()).collect();
+        assert_eq!(keys, ["topology.kubernetes.io/zone", "kubernetes.io/hostname"], "{name}");
+        for spread in all {
+            assert_eq!((&spread["maxSkew"], &spread["labelSelector"]), (&json!(1), pods), "{name}");
+            // Of each release by itself: a rollout is spread too.
+            assert_eq!(spread["matchLabelKeys"], json!(["pod-template-hash"]), "{name}");
+            // A zone that is full or gone keeps no pod from being placed.
+            assert_eq!(spread["whenUnsatisfiable"], "ScheduleAnyway", "{name}");
+        }
         let budget = body(&fixture, Kind::PodDisruptionBudget, &name).unwrap();
         assert_eq!((&budget["spec"]["maxUnavailable"], &budget["spec"]["selector"]), (&json!(1), pods), "{name}");
         // A pod that serves nothing must not hold up a drain.
@@ -123,6 +128,41 @@ fn da11_the_data_servers_are_named_by_the_addresses_of_the_spec() {
     }
     let databases = fixture.desired().databases.unwrap();
     assert_eq!(databases.address(), "postgres.data.svc:5432");
+}
+
+#[test]
+fn gw6_limits_of_the_spec_replace_those_of_the_profile_and_their_change_restarts_no_pod() {
+    let mut fixture = Fixture::new(PRODUCTION).migrated();
+    fixture.market.spec.exposure.rate_limits.clear();
+    let limits = |fixture: &Fixture| -> BTreeMap<(String, String), Value> {
+        let map = body(fixture, Kind::ConfigMap, "main-rate-limits").unwrap();
+        let list: Value = serde_json::from_str(map["data"]["rate-limits.json"].as_str().unwrap()).unwrap();
+        let text = |value: &Value| value.as_str().unwrap().to_owned();
+        list.as_array()
+            .unwrap()
+            .iter()
+            .map(|limit| ((text(&limit["name"]), text(&limit["key"])), limit.clone()))
+            .collect()
+    };
+    let checkout = ("checkout".to_owned(), "User".to_owned());
+    let before = limits(&fixture);
+    assert_eq!(
+        before[&checkout],
+        json!({"name": "checkout", "key": "User", "requestsPerMinute": 60, "burst": 10}),
+        "the default of the profile"
+    );
+    let pods = body(&fixture, Kind::Deployment, "main-gateway").unwrap();
+    let limit = "{name: checkout, key: User, requestsPerMinute: 7, burst: 3}";
+    fixture.market.spec.exposure.rate_limits.push(serde_yaml::from_str(limit).unwrap());
+    let after = limits(&fixture);
+    assert_eq!(after[&checkout], json!({"name": "checkout", "key": "User", "requestsPerMinute": 7, "burst": 3}));
+    assert_eq!(after.len(), before.len(), "the others stay");
+    assert_eq!(body(&fixture, Kind::Deployment, "main-gateway").unwrap(), pods);
+    let mounted = pods["spec"]["template"]["spec"]["volumes"].to_string();
+    assert!(mounted.contains("main-rate-limits"), "{mounted}");
+    let settings = &body(&fixture, Kind::ConfigMap, "main-gateway").unwrap()["data"];
+    assert_eq!(settings["RATE_LIMITS_FILE"], "/etc/agora/rate-limits.json");
+    assert_eq!(settings["TRUSTED_PROXIES"], "1", "of the sample");
 }
 
 #[test]

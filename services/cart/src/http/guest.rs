@@ -51,7 +51,7 @@ async fn create(
 ) -> Result<Response, Problem> {
     let request = idempotency.map(creation_key).transpose()?;
     let (token, view) = service.create_guest_cart(caller_address(&headers), request.as_ref()).await?;
-    let answer = api::GuestCart { cart_token: token.expose().to_owned(), cart: cart(view) };
+    let answer = api::GuestCart { cart_token: token.expose().to_owned(), cart: cart(view, service.assets()) };
     Ok(private(created(LOCATION.to_owned(), answer)))
 }
 
@@ -68,7 +68,7 @@ fn creation_key(Idempotency { key, route, hash }: Idempotency) -> Result<Creatio
 
 async fn view(State(service): State<CartService>, CartToken(token): CartToken) -> Result<Response, Problem> {
     let view = service.view(service.guest(&token)).await?;
-    Ok(private(Json(cart(view))))
+    Ok(private(Json(cart(view, service.assets()))))
 }
 
 async fn add(
@@ -79,7 +79,7 @@ async fn add(
     let (product, variant, units) = new_line(body)?;
     let owner = service.guest(&token);
     let done = service.add(owner, product, variant, units, &request(owner, idempotency)).await?;
-    Ok(private(created(LOCATION.to_owned(), cart(done.into_inner()))))
+    Ok(private(created(LOCATION.to_owned(), cart(done.into_inner(), service.assets()))))
 }
 
 async fn change(
@@ -91,7 +91,7 @@ async fn change(
     let units = quantity(body.quantity)?;
     let owner = service.guest(&token);
     let done = service.change(owner, id, units, &request(owner, idempotency)).await?;
-    Ok(private(Json(cart(done.into_inner()))))
+    Ok(private(Json(cart(done.into_inner(), service.assets()))))
 }
 
 async fn remove(

@@ -1,8 +1,9 @@
 //! Internal routes for checkouts. Depends on wire types and use cases, not on SQL.
 
 use agora_api::{cart as api, catalog};
+use agora_chassis::trace;
 use agora_outbox::DedupKey;
-use agora_web::{CommandId, Json, Problem, Routes};
+use agora_web::{Caller, CommandId, Json, Problem, Routes};
 use axum::extract::State;
 
 use crate::{
@@ -16,10 +17,13 @@ pub(super) fn routes() -> Routes<CartService> {
 
 async fn begin_checkout(
     State(service): State<CartService>,
+    caller: Caller,
     CommandId(id): CommandId,
     Json(body): Json<api::BeginCheckout>,
 ) -> Result<Json<api::Checkout>, Problem> {
     let api::BeginCheckout { order_id, user_id } = body;
+    caller.acts_for(user_id)?;
+    trace::note_order(order_id);
     let Checkout { order: _, cart, version, lines } =
         service.begin_checkout(order_id, user_id, &DedupKey::Command { id }).await?;
     Ok(Json(api::Checkout { cart_id: cart, cart_version: version, lines: lines.into_iter().map(line).collect() }))
@@ -30,6 +34,7 @@ async fn cancel_checkout(
     CommandId(id): CommandId,
     Json(body): Json<api::CancelCheckout>,
 ) -> Result<Json<api::CheckoutState>, Problem> {
+    trace::note_order(body.order_id);
     let state = service.cancel_checkout(body.order_id, &DedupKey::Command { id }).await?;
     Ok(Json(api::CheckoutState { state: state.as_str().to_owned() }))
 }

@@ -14,7 +14,7 @@ pub(super) fn routes() -> Routes<CartService> {
 }
 
 async fn view(State(service): State<CartService>, who: Identity) -> Result<Json<api::Cart>, Problem> {
-    Ok(Json(cart(service.view(who.user.into()).await?)))
+    Ok(Json(cart(service.view(who.user.into()).await?, service.assets())))
 }
 
 async fn add(
@@ -25,7 +25,7 @@ async fn add(
     let (product, variant, units) = new_line(body)?;
     let owner = Owner::User(who.user);
     let done = service.add(owner, product, variant, units, &request(owner, idempotency)).await?;
-    Ok(created("/api/v1/cart".to_owned(), cart(done.into_inner())))
+    Ok(created("/api/v1/cart".to_owned(), cart(done.into_inner(), service.assets())))
 }
 
 async fn change(
@@ -37,7 +37,7 @@ async fn change(
     let units = quantity(body.quantity)?;
     let owner = Owner::User(who.user);
     let done = service.change(owner, id, units, &request(owner, idempotency)).await?;
-    Ok(Json(cart(done.into_inner())))
+    Ok(Json(cart(done.into_inner(), service.assets())))
 }
 
 async fn remove(
@@ -57,5 +57,5 @@ async fn merge(
     Command { body, idempotency }: Command<api::MergeCart>,
 ) -> Result<Json<api::Cart>, Problem> {
     let (token, dedup_key) = (Secret::new(body.cart_token), request(who.user.into(), idempotency));
-    Ok(Json(cart(service.merge(who.user, &token, &dedup_key).await?.into_inner())))
+    Ok(Json(cart(service.merge(who.user, &token, &dedup_key).await?.into_inner(), service.assets())))
 }

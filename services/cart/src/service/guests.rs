@@ -52,7 +52,7 @@ impl CartService {
         }
         self.take_guest_cart(address).await?;
         let id = CartId::new(self.ids.next());
-        let (token, digest) = self.tokens.derive(&request.key, id);
+        let (token, digest) = self.tokens.derive(&request.key, id)?;
         match self.store.create_guest_cart(&NewGuestCart { id, token: digest }, &dedup_key).await? {
             Outcome::Applied(created) => Ok((token, view(&created))),
             Outcome::Duplicate(created) => self.created_before(request, &created),

@@ -38,7 +38,7 @@ fn with_secret(shop: &Shop, secret: &str) -> TestApp {
     let process = Process::for_test("cart");
     let jwks = WatchedFile::fixed(shop.keys.jwks());
     let verifier = TokenVerifier::watch(jwks, TestKeys::ISSUER, TestKeys::AUDIENCE, &process);
-    TestApp::new(http::routers(service, verifier, WatchedSecret::fixed(secret), &process).public)
+    TestApp::of("cart", http::routers(service, verifier, WatchedSecret::fixed(secret), &process).public)
 }
 
 /// Every value of both tables, as text.

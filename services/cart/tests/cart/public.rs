@@ -208,3 +208,8 @@ async fn ca16_a_variant_has_its_own_price_in_the_cart() {
     let prices: Vec<_> = shop.cart().await.items.iter().map(|item| item.price).collect();
     assert_eq!(prices, [dearer, price], "the last known ones");
 }
+
+#[tokio::test]
+async fn de17_the_router_serves_every_operation_of_the_document() {
+    Shop::open().await.public.assert_serves_its_document().await;
+}

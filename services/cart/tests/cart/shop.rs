@@ -49,8 +49,8 @@ impl Shop {
         let verifier = TokenVerifier::watch(jwks, TestKeys::ISSUER, TestKeys::AUDIENCE, &process);
         let routers = http::routers(service.clone(), verifier, WatchedSecret::fixed(SECRET), &process);
         Self {
-            public: TestApp::new(routers.public),
-            internal: TestApp::new(routers.internal),
+            public: TestApp::of("cart", routers.public),
+            internal: TestApp::of("cart", routers.internal),
             database,
             catalog,
             service,
@@ -106,7 +106,9 @@ impl Shop {
     }
 
     pub fn command(&self, path: &str, body: Value) -> Request {
-        self.internal.post(path, body).internal(&self.order_token).header("x-command-id", &fresh().to_string())
+        let subject = serde_json::from_value(body["userId"].clone()).ok();
+        let token = internal_token(SECRET, "order", "cart", subject);
+        self.internal.post(path, body).internal(&token).header("x-command-id", &fresh().to_string())
     }
 
     pub fn begin_checkout(&self, order: OrderId) -> Request {

@@ -50,7 +50,7 @@ texts! {
     Sku
     /// The name of a category, brand or supplier: 1 to 100 characters on one line.
     Label
-    /// The URL of a picture: http or https, up to 2048 characters.
+    /// The address of a picture, or its path below the address of the shop's files: up to 2048 characters.
     ImageUrl
 }
 
@@ -100,15 +100,16 @@ impl Label {
 }
 
 impl ImageUrl {
-    /// Accepts an http or https URL without spaces.
+    /// Accepts an http or https URL, or a path from `/`, without spaces.
     pub fn parse(url: &str) -> Result<Self, Invalid> {
         let url = line_of_text("imageUrl", url, IMAGE_URL_CHARACTERS_MAX)?;
         let rest = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://")).unwrap_or_default();
         let host_is_given = rest.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '[');
-        if host_is_given && !url.contains(|c: char| c.is_whitespace() || "\"<>\\^`{|}".contains(c)) {
+        let is_path = url.starts_with('/') && !url.starts_with("//");
+        if (host_is_given || is_path) && !url.contains(|c: char| c.is_whitespace() || "\"<>\\^`{|}".contains(c)) {
             Ok(Self(url))
         } else {
-            Err(Invalid::new("imageUrl", "must be an http or https address"))
+            Err(Invalid::new("imageUrl", "must be an http or https address, or a path like /chairs/oak.png"))
         }
     }
 }
@@ -171,10 +172,21 @@ mod tests {
 
     #[test]
     fn ca17_image_urls_are_http_or_https() {
-        for url in ["ftp://x/a", "https://", "javascript:alert(1)", "https://x/<a>", "http:// x", "https:///a"] {
+        for url in [
+            "ftp://x/a",
+            "https://",
+            "javascript:alert(1)",
+            "https://x/<a>",
+            "http:// x",
+            "https:///a",
+            "//x/a",
+            "a.png",
+            "/a b",
+        ] {
             assert!(ImageUrl::parse(url).is_err(), "{url}");
         }
         assert!(ImageUrl::parse("https://cdn.example.com/a.png?w=1").is_ok());
+        assert!(ImageUrl::parse("/chairs/a.png?w=1").is_ok());
     }
 
     proptest! {

@@ -13,7 +13,6 @@ use axum::{
 };
 use futures::{StreamExt as _, stream};
 use http::{HeaderValue, StatusCode, header};
-use serde::Deserialize;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -40,17 +39,9 @@ pub(super) fn routes(imports: Imports) -> Routes {
     Routes::new().on(EXPORT_PRODUCTS, export).on(IMPORT, import).on(READ_IMPORT, progress).with_state(imports)
 }
 
-/// `GET /admin/products/export?format=&after=`
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ExportQuery {
-    format: Option<String>,
-    after: Option<ProductId>,
-}
-
 async fn export(
     State(Imports { catalog, .. }): State<Imports>,
-    Query(ExportQuery { format, after }): Query<ExportQuery>,
+    Query(api::ProductExportQuery { format, after }): Query<api::ProductExportQuery>,
 ) -> Result<Response, Problem> {
     let form = LineForm::parse(format.as_deref())?;
     // The first page is read before the answer begins, so that a failure has a status.
@@ -104,17 +95,9 @@ impl Export {
     }
 }
 
-/// `POST /admin/products/import?format=&importId=`
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "camelCase")]
-struct ImportQuery {
-    format: Option<String>,
-    import_id: Option<ImportId>,
-}
-
 async fn import(
     State(Imports { catalog, shutdown }): State<Imports>,
-    Query(ImportQuery { format, import_id }): Query<ImportQuery>,
+    Query(api::ImportQuery { format, import_id }): Query<api::ImportQuery>,
     who: Identity,
     request: Request,
 ) -> Result<Json<api::Import>, Problem> {

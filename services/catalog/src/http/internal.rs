@@ -1,14 +1,14 @@
 //! Internal routes: the export and quotes of products, and holds: reserve, commit, release, take back. Depends on wire types and use cases, not on SQL.
 
 use agora_api::catalog as api;
-use agora_vocab::{OrderId, ProductId, Quantity, Variant};
+use agora_chassis::trace;
+use agora_vocab::{OrderId, Quantity, Variant};
 use agora_web::{CommandId, Json, Problem, Query, Routes};
 use axum::{
     extract::State,
     response::{IntoResponse as _, Response},
 };
 use http::header;
-use serde::Deserialize;
 
 use super::wire;
 use crate::{
@@ -27,14 +27,10 @@ pub(super) fn routes() -> Routes<CatalogService> {
         .on(TAKE_BACK, take_back)
 }
 
-/// `GET /internal/v1/products/export?after=`
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ExportQuery {
-    after: Option<ProductId>,
-}
-
-async fn export(State(catalog): State<CatalogService>, Query(query): Query<ExportQuery>) -> Result<Response, Problem> {
+async fn export(
+    State(catalog): State<CatalogService>,
+    Query(query): Query<api::AfterQuery>,
+) -> Result<Response, Problem> {
     let lines = wire::export(catalog.export(query.after).await?)?;
     Ok(([(header::CONTENT_TYPE, "application/x-ndjson")], lines).into_response())
 }
@@ -53,6 +49,7 @@ async fn reserve(
     Json(body): Json<api::Reserve>,
 ) -> Result<Json<api::Reserved>, Problem> {
     let api::Reserve { order_id, hold, lines, seconds } = body;
+    trace::note_order(order_id);
     let held = Hold::parse(order_id, hold)?;
     let (lines, seconds) = (parse_lines(lines)?, Seconds::parse(seconds)?);
     let expires_at = catalog.reserve(held, &lines, seconds, id).await?;
@@ -82,12 +79,14 @@ async fn take_back(
     Json(body): Json<api::TakeBack>,
 ) -> Result<Json<api::TakenBack>, Problem> {
     let api::TakeBack { order_id, hold, return_id, lines } = body;
+    trace::note_order(order_id);
     let units = catalog.take_back(Hold::parse(order_id, hold)?, return_id, &parse_lines(lines)?).await?;
     Ok(Json(api::TakenBack { units }))
 }
 
 fn parse_hold(body: &api::Hold) -> Result<Hold, Problem> {
     let order: OrderId = body.order_id;
+    trace::note_order(order);
     Ok(Hold::parse(order, body.hold)?)
 }
 

@@ -7,7 +7,6 @@ use agora_api::catalog as api;
 use agora_vocab::{Currency, Invalid, Patch};
 use agora_web::Problem;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
-use serde::{Deserialize, Serialize};
 
 use crate::{
     domain::{Description, Language, Languages, Listed, Name, Price, Translation, TranslationChange, Translations},
@@ -105,19 +104,9 @@ pub(super) fn parse(translations: BTreeMap<String, api::Translation>) -> Result<
     Translations::parse(parsed)
 }
 
-/// A partial translation: an absent member keeps its value.
-#[derive(Debug, Default, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
-pub(super) struct ChangeTranslation {
-    #[serde(skip_serializing_if = "Patch::is_keep")]
-    name: Patch<String>,
-    #[serde(skip_serializing_if = "Patch::is_keep")]
-    description: Patch<String>,
-}
-
 /// Parses changes of translations by language.
 pub(super) fn parse_change(
-    changes: BTreeMap<String, Patch<ChangeTranslation>>,
+    changes: BTreeMap<String, Patch<api::ChangeTranslation>>,
 ) -> Result<BTreeMap<Language, Patch<TranslationChange>>, Invalid> {
     let mut parsed = BTreeMap::new();
     for (tag, change) in changes {
@@ -125,27 +114,26 @@ pub(super) fn parse_change(
         let change = match change {
             Patch::Keep => Patch::Keep,
             Patch::Remove => Patch::Remove,
-            Patch::Set(change) => Patch::Set(change.parse(&language)?),
+            Patch::Set(change) => Patch::Set(changed(change, &language)?),
         };
         insert_once(&mut parsed, language, change)?;
     }
     Ok(parsed)
 }
 
-impl ChangeTranslation {
-    fn parse(self, language: &Language) -> Result<TranslationChange, Invalid> {
-        let name = match self.name {
-            Patch::Keep => None,
-            Patch::Remove => return Err(Invalid::new("translations", "must each have a name")),
-            Patch::Set(name) => Some(Name::parse(&name).map_err(|invalid| within(language, &invalid))?),
-        };
-        let description = match self.description {
-            Patch::Keep => None,
-            Patch::Remove => Some(Description::default()),
-            Patch::Set(text) => Some(Description::parse(&text).map_err(|invalid| within(language, &invalid))?),
-        };
-        Ok(TranslationChange { name, description })
-    }
+fn changed(change: api::ChangeTranslation, language: &Language) -> Result<TranslationChange, Invalid> {
+    let api::ChangeTranslation { name, description } = change;
+    let name = match name {
+        Patch::Keep => None,
+        Patch::Remove => return Err(Invalid::new("translations", "must each have a name")),
+        Patch::Set(name) => Some(Name::parse(&name).map_err(|invalid| within(language, &invalid))?),
+    };
+    let description = match description {
+        Patch::Keep => None,
+        Patch::Remove => Some(Description::default()),
+        Patch::Set(text) => Some(Description::parse(&text).map_err(|invalid| within(language, &invalid))?),
+    };
+    Ok(TranslationChange { name, description })
 }
 
 /// Names the language of a wrong field.

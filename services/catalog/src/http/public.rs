@@ -2,19 +2,17 @@
 
 use agora_api::{List, catalog as api};
 use agora_vocab::ProductId;
-use agora_web::{Command, EntityTags, Identity, Json, PageQuery, Path, Problem, Query, Routes, created, no_content};
+use agora_web::{
+    Command, EntityTags, Identity, Json, PageQuery, Path, Problem, Query, Routes, created, no_content, parse_ids,
+    tagged_json,
+};
 use axum::{
     extract::State,
     response::{IntoResponse, Response},
 };
 use http::{HeaderMap, StatusCode, header};
-use serde::Deserialize;
 
-use super::{
-    localized::Client,
-    request,
-    wire::{self, ChangeProduct},
-};
+use super::{localized::Client, request, wire};
 use crate::service::CatalogService;
 
 pub(super) fn routes() -> Routes<CatalogService> {
@@ -29,44 +27,30 @@ pub(super) fn routes() -> Routes<CatalogService> {
         .on(ADJUST_STOCK, inventory)
 }
 
-/// `GET /products?category=&q=&sort=&expand=&limit=&cursor=&offset=&currency=`
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct ListQuery {
-    pub category: Option<String>,
-    pub q: Option<String>,
-    pub sort: Option<String>,
-    pub expand: Option<String>,
-    pub limit: Option<String>,
-    pub cursor: Option<String>,
-    pub offset: Option<String>,
-    pub currency: Option<String>,
-}
-
-/// `GET /products/{id}?currency=`. Other parameters are ignored, as they were before there was one.
-#[derive(Debug, Default, Deserialize)]
-struct CurrencyQuery {
-    currency: Option<String>,
-}
-
 async fn list(
     State(catalog): State<CatalogService>,
-    Query(query): Query<ListQuery>,
+    Query(query): Query<api::ProductsQuery>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let ListQuery { category, q, sort, expand, limit, cursor, offset, currency } = query;
-    let page = PageQuery { limit, cursor, offset }.parse()?;
-    let listing = wire::listing(category.as_deref(), q.as_deref(), sort.as_deref(), expand.as_deref(), page)?;
+    let api::ProductsQuery { ids, category, q, sort, expand, limit, cursor, offset, currency } = query;
     let client = Client::of(&headers, currency.as_deref(), &catalog)?;
-    let page = catalog.list(&listing, &client.languages, client.currency).await?;
-    let headers = client.headers(&page.items);
-    Ok((headers, Json(wire::page(page, &client))).into_response())
+    let page = if let Some(ids) = ids {
+        let others = [&category, &q, &sort, &expand, &limit, &cursor, &offset];
+        let ids: Vec<ProductId> = parse_ids(&ids, others.iter().all(|other| other.is_none()))?;
+        catalog.list_by_ids(&ids, &client.languages, client.currency).await?
+    } else {
+        let page = PageQuery { limit, cursor, offset }.parse()?;
+        let listing = wire::listing(category.as_deref(), q.as_deref(), sort.as_deref(), expand.as_deref(), page)?;
+        catalog.list(&listing, &client.languages, client.currency).await?
+    };
+    let chosen = client.headers(&page.items);
+    Ok((chosen, tagged_json(&headers, &wire::page(page, &client, catalog.assets()))).into_response())
 }
 
 async fn one(
     State(catalog): State<CatalogService>,
     Path(id): Path<ProductId>,
-    Query(CurrencyQuery { currency }): Query<CurrencyQuery>,
+    Query(api::CurrencyQuery { currency }): Query<api::CurrencyQuery>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let client = Client::of(&headers, currency.as_deref(), &catalog)?;
@@ -78,7 +62,7 @@ async fn one(
         return Ok((StatusCode::NOT_MODIFIED, etag, chosen).into_response());
     }
     client.localize(&mut listed);
-    Ok((etag, chosen, Json(wire::product(listed))).into_response())
+    Ok((etag, chosen, Json(wire::shown(listed, catalog.assets()))).into_response())
 }
 
 async fn create(
@@ -86,10 +70,11 @@ async fn create(
     who: Identity,
     Command { body, idempotency }: Command<api::NewProduct>,
 ) -> Result<Response, Problem> {
-    let (details, units) = wire::new_product(body)?;
+    let image_url = body.image_url.map(|url| catalog.assets().stored(url));
+    let (details, units) = wire::new_product(api::NewProduct { image_url, ..body })?;
     let listed = catalog.create(details, units, &request(who.user, idempotency)).await?.into_inner();
     let tag = wire::etag(&listed);
-    let mut answer = created(format!("/api/v1/products/{}", listed.product.id), wire::product(listed));
+    let mut answer = created(format!("/api/v1/products/{}", listed.product.id), wire::shown(listed, catalog.assets()));
     answer.headers_mut().insert(header::ETAG, tag);
     Ok(answer)
 }
@@ -99,12 +84,12 @@ async fn change(
     Path(id): Path<ProductId>,
     who: Identity,
     headers: HeaderMap,
-    Command { body, idempotency }: Command<ChangeProduct>,
+    Command { body, idempotency }: Command<api::ChangeProduct>,
 ) -> Result<Response, Problem> {
-    let expected = wire::expected(&headers, body.version())?;
-    let change = body.parse()?;
+    let expected = wire::expected(&headers, body.version)?;
+    let change = wire::change(wire::with_stored_image(body, catalog.assets()))?;
     let listed = catalog.change(id, &expected, &change, &request(who.user, idempotency)).await?.into_inner();
-    Ok(([(header::ETAG, wire::etag(&listed))], Json(wire::product(listed))).into_response())
+    Ok(([(header::ETAG, wire::etag(&listed))], Json(wire::shown(listed, catalog.assets()))).into_response())
 }
 
 async fn remove(
@@ -128,7 +113,7 @@ async fn inventory(
     let (location, by) = wire::inventory(id, body)?;
     let actor = who.user.to_string();
     let listed = catalog.adjust(&location, by, &actor, &request(who.user, idempotency)).await?.into_inner();
-    Ok(([(header::ETAG, wire::etag(&listed))], Json(wire::product(listed))).into_response())
+    Ok(([(header::ETAG, wire::etag(&listed))], Json(wire::shown(listed, catalog.assets()))).into_response())
 }
 
 async fn stock(

@@ -1,10 +1,11 @@
 //! Public routes for categories, brands, suppliers and locations: the same five for each taxonomy. Depends on wire types and
 //! use cases, not on SQL.
 
-use agora_api::{List, Route, catalog as api};
+use agora_api::{CursorQuery, List, Route, catalog as api};
 use agora_vocab::TermId;
 use agora_web::{
-    Command, Identity, Json, KeysetQuery, Path, Problem, Query, Routes, created, encode_cursor, etag, no_content,
+    Command, Identity, Json, Path, Problem, Query, Routes, created, encode_cursor, etag, no_content, page_after,
+    tagged_json,
 };
 use axum::{
     extract::State,
@@ -68,7 +69,7 @@ const ROUTES: [(Taxonomy, [Route; 5]); 4] = {
 pub(super) fn routes() -> Routes<CatalogService> {
     ROUTES.into_iter().fold(Routes::new(), |routes, (taxonomy, [listed, create, read, changed, deleted])| {
         routes
-            .on(listed, move |state, query| list(taxonomy, state, query))
+            .on(listed, move |state, query, headers| list(taxonomy, state, query, headers))
             .on(create, move |state, who, command| add(taxonomy, create, state, who, command))
             .on(read, move |state, path| one(taxonomy, state, path))
             .on(changed, move |state, path, who, headers, command| rename(taxonomy, state, path, who, headers, command))
@@ -79,11 +80,13 @@ pub(super) fn routes() -> Routes<CatalogService> {
 async fn list(
     taxonomy: Taxonomy,
     State(catalog): State<CatalogService>,
-    Query(query): Query<KeysetQuery>,
-) -> Result<Json<List<api::Term>>, Problem> {
-    let (after, size) = query.parse()?;
+    Query(query): Query<CursorQuery>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let (after, size) = page_after(query)?;
     let page = catalog.terms(taxonomy, &after, size).await?.map(wire::term);
-    Ok(Json(List { items: page.items, total: None, next_cursor: page.next.as_ref().map(encode_cursor) }))
+    let list = List { items: page.items, total: None, next_cursor: page.next.as_ref().map(encode_cursor) };
+    Ok(tagged_json(&headers, &list))
 }
 
 async fn one(

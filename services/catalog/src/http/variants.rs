@@ -1,18 +1,15 @@
 //! Public routes for the variants of products. Depends on wire types and use cases, not on SQL.
 
-use std::collections::BTreeMap;
-
-use agora_api::{List, catalog as api};
-use agora_vocab::{Invalid, Money, Patch, ProductId, Variant, VariantId};
+use agora_api::{CursorQuery, List, catalog as api};
+use agora_vocab::{Invalid, Money, ProductId, Variant, VariantId};
 use agora_web::{
-    Command, Identity, Json, KeysetQuery, Path, Problem, Query, Routes, created, encode_cursor, etag, no_content,
+    Command, Identity, Json, Path, Problem, Query, Routes, created, encode_cursor, etag, no_content, page_after, tagged_json,
 };
 use axum::{
     extract::State,
     response::{IntoResponse as _, Response},
 };
 use http::{HeaderMap, header};
-use serde::{Deserialize, Serialize};
 
 use super::{
     request,
@@ -36,11 +33,13 @@ pub(super) fn routes() -> Routes<CatalogService> {
 async fn list(
     State(catalog): State<CatalogService>,
     Path(product): Path<ProductId>,
-    Query(query): Query<KeysetQuery>,
-) -> Result<Json<List<api::Variant>>, Problem> {
-    let (after, size) = query.parse()?;
+    Query(query): Query<CursorQuery>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let (after, size) = page_after(query)?;
     let page = catalog.variants(product, &Variant::stored(after), size).await?.map(to_wire);
-    Ok(Json(List { items: page.items, total: None, next_cursor: page.next.as_ref().map(encode_cursor) }))
+    let list = List { items: page.items, total: None, next_cursor: page.next.as_ref().map(encode_cursor) };
+    Ok(tagged_json(&headers, &list))
 }
 
 async fn one(
@@ -70,10 +69,10 @@ async fn change(
     Path((product, id)): Path<(ProductId, VariantId)>,
     who: Identity,
     headers: HeaderMap,
-    Command { body, idempotency }: Command<ChangeVariant>,
+    Command { body, idempotency }: Command<api::ChangeVariant>,
 ) -> Result<Response, Problem> {
     let expected = wire::expected(&headers, body.version)?;
-    let change = body.parse()?;
+    let change = parse_change(body)?;
     let changed = catalog.change_variant(product, id, &expected, &change, &request(who.user, idempotency)).await?;
     Ok(tagged(changed.into_inner()))
 }
@@ -138,32 +137,14 @@ fn parse_price(price: Money) -> Result<Price, Invalid> {
     Price::parse(price).map_err(|Invalid { field: _, message }| Invalid { field: "ownPrice.amount", message })
 }
 
-/// Body of `PATCH /products/{id}/variants/{variant}`, a JSON merge patch (RFC 7396): absent fields do not change, `null`
-/// removes a field.
-#[derive(Debug, Default, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
-struct ChangeVariant {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    version: Option<i64>,
-    #[serde(skip_serializing_if = "Patch::is_keep")]
-    sku: Patch<String>,
-    #[serde(skip_serializing_if = "Patch::is_keep")]
-    own_price: Patch<Money>,
-    /// Replaces all options.
-    #[serde(skip_serializing_if = "Patch::is_keep")]
-    options: Patch<BTreeMap<String, String>>,
-}
-
-impl ChangeVariant {
-    /// Parses the change; an error lists every invalid field.
-    fn parse(self) -> Result<VariantChange, Problem> {
-        let Self { version: _, sku, own_price, options } = self;
-        let mut fields = InvalidFields::default();
-        let change = VariantChange {
-            sku: nullable(&mut fields, sku, |text| Sku::parse(&text)),
-            price: nullable(&mut fields, own_price, parse_price),
-            options: nullable(&mut fields, options, |options| Options::parse(&options)),
-        };
-        if fields.is_empty() { Ok(change) } else { Err(fields.into_problem()) }
-    }
+/// Parses the change; an error lists every invalid field.
+fn parse_change(body: api::ChangeVariant) -> Result<VariantChange, Problem> {
+    let api::ChangeVariant { version: _, sku, own_price, options } = body;
+    let mut fields = InvalidFields::default();
+    let change = VariantChange {
+        sku: nullable(&mut fields, sku, |text| Sku::parse(&text)),
+        price: nullable(&mut fields, own_price, parse_price),
+        options: nullable(&mut fields, options, |options| Options::parse(&options)),
+    };
+    if fields.is_empty() { Ok(change) } else { Err(fields.into_problem()) }
 }

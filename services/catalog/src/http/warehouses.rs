@@ -1,16 +1,13 @@
 //! Public routes for warehouses. Depends on wire types and use cases, not on SQL.
 
-use agora_api::{List, catalog as api};
-use agora_vocab::{Patch, TermId, WarehouseId};
-use agora_web::{
-    Command, Identity, Json, KeysetQuery, Path, Problem, Query, Routes, created, encode_cursor, etag, no_content,
-};
+use agora_api::{CursorQuery, List, catalog as api};
+use agora_vocab::WarehouseId;
+use agora_web::{Command, Identity, Json, Path, Problem, Query, Routes, created, encode_cursor, etag, no_content, page_after};
 use axum::{
     extract::State,
     response::{IntoResponse as _, Response},
 };
 use http::{HeaderMap, header};
-use serde::{Deserialize, Serialize};
 
 use super::{
     request,
@@ -33,9 +30,9 @@ pub(super) fn routes() -> Routes<CatalogService> {
 
 async fn list(
     State(catalog): State<CatalogService>,
-    Query(query): Query<KeysetQuery>,
+    Query(query): Query<CursorQuery>,
 ) -> Result<Json<List<api::Warehouse>>, Problem> {
-    let (after, size) = query.parse()?;
+    let (after, size) = page_after(query)?;
     let page = catalog.warehouses(&after, size).await?.map(to_wire);
     Ok(Json(List { items: page.items, total: None, next_cursor: page.next.as_ref().map(encode_cursor) }))
 }
@@ -62,10 +59,10 @@ async fn change(
     Path(id): Path<WarehouseId>,
     who: Identity,
     headers: HeaderMap,
-    Command { body, idempotency }: Command<ChangeWarehouse>,
+    Command { body, idempotency }: Command<api::ChangeWarehouse>,
 ) -> Result<Response, Problem> {
     let expected = wire::expected(&headers, body.version)?;
-    let change = body.parse()?;
+    let change = parse_change(body)?;
     let changed = catalog.change_warehouse(id, &expected, &change, &request(who.user, idempotency)).await?;
     Ok(tagged(changed.into_inner()))
 }
@@ -112,30 +109,14 @@ fn parse(body: api::NewWarehouse) -> Result<WarehouseDetails, Problem> {
     }
 }
 
-/// Body of `PATCH /warehouses/{id}`, a JSON merge patch (RFC 7396): absent fields do not change, `null` removes the location.
-#[derive(Debug, Default, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
-struct ChangeWarehouse {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    version: Option<i64>,
-    #[serde(skip_serializing_if = "Patch::is_keep")]
-    name: Patch<String>,
-    #[serde(skip_serializing_if = "Patch::is_keep")]
-    priority: Patch<i32>,
-    #[serde(skip_serializing_if = "Patch::is_keep")]
-    location_id: Patch<TermId>,
-}
-
-impl ChangeWarehouse {
-    /// Parses the change; an error lists every invalid field.
-    fn parse(self) -> Result<WarehouseChange, Problem> {
-        let Self { version: _, name, priority, location_id } = self;
-        let mut fields = InvalidFields::default();
-        let change = WarehouseChange {
-            name: fields.required("name", name).and_then(|text| fields.take(Label::parse("name", &text))),
-            priority: fields.required("priority", priority).and_then(|number| fields.take(Priority::parse(number))),
-            location: location_id,
-        };
-        if fields.is_empty() { Ok(change) } else { Err(fields.into_problem()) }
-    }
+/// Parses the change; an error lists every invalid field.
+fn parse_change(body: api::ChangeWarehouse) -> Result<WarehouseChange, Problem> {
+    let api::ChangeWarehouse { version: _, name, priority, location_id } = body;
+    let mut fields = InvalidFields::default();
+    let change = WarehouseChange {
+        name: fields.required("name", name).and_then(|text| fields.take(Label::parse("name", &text))),
+        priority: fields.required("priority", priority).and_then(|number| fields.take(Priority::parse(number))),
+        location: location_id,
+    };
+    if fields.is_empty() { Ok(change) } else { Err(fields.into_problem()) }
 }

@@ -7,12 +7,12 @@ mod tags;
 use std::collections::BTreeSet;
 
 use agora_api::{List, catalog as api};
-use agora_vocab::{Invalid, ProductId, Variant, WarehouseId};
+use agora_vocab::{AssetBase, Invalid, ProductId, Variant, WarehouseId};
 use agora_web::{PageRequest, Problem, Start as PageStart, decode_cursor, encode_cursor};
 use http::StatusCode;
 
 pub(super) use self::{
-    change::ChangeProduct,
+    change::{change, with_stored_image},
     invalid_fields::{InvalidFields, nullable},
     tags::{etag, expected, quoted, tag_text},
 };
@@ -57,6 +57,12 @@ pub(super) fn product(listed: Listed) -> api::Product {
     }
 }
 
+/// The public representation of a product with the whole address of its picture.
+pub(super) fn shown(listed: Listed, assets: &AssetBase) -> api::Product {
+    let product = product(listed);
+    api::Product { image_url: product.image_url.map(|url| assets.resolve(url)), ..product }
+}
+
 /// The public representation of a category, brand, supplier or location.
 pub(super) fn term(term: Term) -> api::Term {
     let Term { id, taxonomy: _, version, name, created_at, updated_at } = term;
@@ -64,7 +70,7 @@ pub(super) fn term(term: Term) -> api::Term {
 }
 
 /// A page of products for a client, each with its terms if they were requested.
-pub(super) fn page(page: ProductPage, client: &Client) -> List<api::ListedProduct> {
+pub(super) fn page(page: ProductPage, client: &Client, assets: &AssetBase) -> List<api::ListedProduct> {
     let ProductPage { items, total, next, mut terms } = page;
     let listed = |mut item: Listed| {
         client.localize(&mut item);
@@ -83,7 +89,7 @@ pub(super) fn page(page: ProductPage, client: &Client) -> List<api::ListedProduc
             }
             expanded
         });
-        api::ListedProduct { product: product(item), expanded }
+        api::ListedProduct { product: shown(item, assets), expanded }
     };
     List { items: items.into_iter().map(listed).collect(), total, next_cursor: next.as_ref().map(encode_cursor) }
 }

@@ -30,7 +30,7 @@ async fn reads_of_anybody_do_not_take_the_connections_of_orders() {
     let keys = WatchedFile::fixed(TestKeys::new().jwks());
     let verifier = TokenVerifier::watch(keys, TestKeys::ISSUER, TestKeys::AUDIENCE, &process);
     let routers = http::routers(service, verifier, WatchedSecret::fixed(SECRET), &process);
-    let (public, internal) = (TestApp::new(routers.public), TestApp::new(routers.internal));
+    let (public, internal) = (TestApp::of("catalog", routers.public), TestApp::of("catalog", routers.internal));
     public.get("/api/v1/products?q=a").await.expect(200);
 
     let held = reads.acquire().await.unwrap();

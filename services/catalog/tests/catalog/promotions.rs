@@ -6,6 +6,7 @@ use agora_catalog::{
     domain::{Campaign, Label},
     ports::Promotions as _,
 };
+use agora_chassis::telemetry::{metrics_handle, series_value};
 use agora_events::{Event as _, promotional::PromotionalEvent};
 use agora_vocab::{ProductId, PromotionId};
 use serde_json::{json, value::RawValue};
@@ -104,4 +105,26 @@ async fn a_promotion_without_products_in_stock_is_not_started() {
     let started = events(&shop).await;
     let PromotionalEvent::Started(promotion) = &started[0] else { panic!("{started:?}") };
     assert_eq!((promotion.products[0].product_id, promotion.products[0].price.amount), (id, 1999));
+}
+
+#[tokio::test]
+async fn de10_promotions_their_sizes_and_their_failures_are_counted() {
+    metrics_handle();
+    let count = |name: &str| series_value(name).unwrap_or_default();
+    let names = ["promotional_events_total", "promotional_events_batch_size_sum", "promotional_events_errors_total"];
+    let before = names.map(count);
+    let shop = Shop::open().await;
+    for name in ["Chair", "Table", "Lamp"] {
+        shop.product(name, 1).await;
+    }
+    assert_eq!(shop.service.start_promotion(&campaign()).await.unwrap(), 3);
+    let mut connection = shop.database.db.acquire().await.unwrap();
+    sqlx::query("alter table promotion_schedule rename to gone").execute(&mut *connection).await.unwrap();
+    shop.service.start_promotion(&campaign()).await.unwrap_err();
+
+    // Other tests of this process may start promotions too.
+    let after = names.map(count);
+    for (n, moved) in [1.0, 3.0, 1.0].into_iter().enumerate() {
+        assert!(after[n] >= before[n] + moved, "{}: {} to {}", names[n], before[n], after[n]);
+    }
 }

@@ -110,6 +110,31 @@ async fn a_repeated_key_creates_one_product_and_rejects_another_body() {
     assert_eq!(shop.public.get("/api/v1/products").await.body["items"].as_array().unwrap().len(), 1);
 }
 
+#[tokio::test]
+async fn gw3_the_products_of_given_ids_are_read_with_one_request() {
+    let shop = Shop::open().await;
+    let (first, second, deleted) =
+        (shop.product("a", 1).await.id, shop.product("b", 2).await.id, shop.product("c", 3).await.id);
+    let delete = shop.public.delete(&format!("/api/v1/products/{deleted}")).with(&shop.admin);
+    delete.header("if-match", "*").await.expect(204);
+    let read = async |ids: &str| shop.public.get(&format!("/api/v1/products?ids={ids}")).await;
+    let unknown = fresh();
+    let page: List<api::Product> =
+        read(&format!("{second},{unknown},{first},{deleted},{second}")).await.expect(200).parse();
+    let found: Vec<_> = page.items.iter().map(|product| (product.id, product.stock)).collect();
+    assert_eq!(found, [(second, 2), (first, 1)]);
+    assert_eq!((page.total, page.next_cursor), (None, None));
+
+    let too_many = vec![first.to_string(); 101].join(",");
+    for (query, status) in
+        [(too_many, 422), ("7".to_owned(), 400), (String::new(), 400), (format!("{first}&limit=1"), 400)]
+    {
+        let answer = read(&query).await;
+        let problem: agora_api::Problem = answer.parse();
+        assert_eq!((answer.status, problem.details[0].field.as_str()), (status, "ids"), "{query}: {}", answer.body);
+    }
+}
+
 /// Defect of A (docs/DEFECTS.md): lists had no defined order and no maximum page size.
 #[tokio::test]
 async fn ca1_lists_are_sorted_and_limited() {
@@ -283,4 +308,9 @@ async fn an_unavailable_database_is_503_with_retry_after_and_without_internals()
         let body = String::from_utf8_lossy(&answer.bytes).into_owned();
         assert!(!body.contains("connection") && !body.contains("database"), "{body}");
     }
+}
+
+#[tokio::test]
+async fn de17_the_router_serves_every_operation_of_the_document() {
+    Shop::open().await.public.assert_serves_its_document().await;
 }

@@ -48,8 +48,8 @@ impl Shop {
         let routers = http::routers(service.clone(), verifier, WatchedSecret::fixed(SECRET), &process);
         let token = |role| keys.token(UserId::new(fresh()), &[role]);
         Self {
-            public: TestApp::new(routers.public),
-            internal: TestApp::new(routers.internal),
+            public: TestApp::of("catalog", routers.public),
+            internal: TestApp::of("catalog", routers.internal),
             database,
             service,
             admin: token(Role::Admin),

@@ -35,7 +35,14 @@ pub use table::{Alias, Document, table};
 const ANSWER_BYTES_MAX: usize = 8 << 20;
 
 /// Headers of a service's response that are valid for the translated response too.
-const KEPT: [HeaderName; 4] = [header::LOCATION, header::ETAG, header::CACHE_CONTROL, header::RETRY_AFTER];
+const KEPT: [HeaderName; 6] = [
+    header::LOCATION,
+    header::ETAG,
+    header::CACHE_CONTROL,
+    header::VARY,
+    header::CONTENT_LANGUAGE,
+    header::RETRY_AFTER,
+];
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
@@ -101,7 +108,8 @@ impl Aliases {
             headers.insert(IDEMPOTENCY_KEY, key);
         }
         let method = Method::from_bytes(step.route.method.as_str().as_bytes()).map_err(Problem::internal)?;
-        Ok(self.upstreams.send(step.service, Call { method, target, headers, body }).await?)
+        let demand = (&step.route).into();
+        Ok(self.upstreams.send(step.service, Call { demand, method, target, headers, body }).await?)
     }
 }
 

@@ -1,11 +1,8 @@
 //! Routes of the gateway itself: a greeting and a health check.
 
-use agora_api::{Method, Policy, Route};
+use agora_api::gateway::routes::{GREETING, HEALTH};
 use agora_web::{Json, Routes};
 use serde_json::{Value, json};
-
-const GREETING: Route = Route::new(Method::Get, "/", Policy::Optional);
-const HEALTH: Route = Route::new(Method::Get, "/health", Policy::Optional);
 
 pub fn routes() -> Routes {
     Routes::new().on(GREETING, greeting).on(HEALTH, health)

@@ -15,7 +15,7 @@ use futures::{TryFutureExt as _, future::MapOk};
 use tower::{Layer, Service};
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
-use super::content_policy;
+use super::{content_policy, fallbacks::DEGRADED, streams::LAST_EVENT_ID};
 use crate::config::Origins;
 
 /// Time for which browsers cache a preflight response.
@@ -34,16 +34,24 @@ const HOP_BY_HOP: [&str; 9] = [
     "upgrade",
 ];
 
-/// Prefixes of headers that clients may not set: identity, address, internal tokens.
-const NOT_FROM_OUTSIDE: [&str; 8] =
-    ["x-internal-", "x-command-", "x-user", "x-role", "x-auth", "x-forwarded", "x-real-ip", "forwarded"];
+/// Prefixes of headers that clients may not set: identity, address, internal tokens, and the time that the gateway waits.
+const NOT_FROM_OUTSIDE: [&str; 9] = [
+    "x-internal-",
+    "x-command-",
+    "x-user",
+    "x-role",
+    "x-auth",
+    "x-request-timeout",
+    "x-forwarded",
+    "x-real-ip",
+    "forwarded",
+];
 
 const TRACE_ID: HeaderName = HeaderName::from_static("x-trace-id");
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
 /// Set on every response, errors included, besides the content policy.
-const SECURITY: [(HeaderName, &str); 5] = [
-    (header::STRICT_TRANSPORT_SECURITY, "max-age=31536000; includeSubDomains"),
+const SECURITY: [(HeaderName, &str); 4] = [
     (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
     (header::X_FRAME_OPTIONS, "DENY"),
     (header::REFERRER_POLICY, "no-referrer"),
@@ -105,11 +113,22 @@ pub fn cors(Origins(origins): &Origins) -> CorsLayer {
             HeaderName::from_static("idempotency-key"),
             HeaderName::from_static("x-cart-token"),
             HeaderName::from_static("x-currency"),
+            LAST_EVENT_ID,
             trace::REQUEST_ID,
             HeaderName::from_static("traceparent"),
             HeaderName::from_static("tracestate"),
         ])
-        .expose_headers([header::ETAG, header::LOCATION, header::RETRY_AFTER, trace::REQUEST_ID, TRACE_ID])
+        .expose_headers([
+            header::ETAG,
+            header::LOCATION,
+            header::RETRY_AFTER,
+            HeaderName::from_static("ratelimit-limit"),
+            HeaderName::from_static("ratelimit-remaining"),
+            HeaderName::from_static("ratelimit-reset"),
+            trace::REQUEST_ID,
+            TRACE_ID,
+            DEGRADED,
+        ])
         .max_age(PREFLIGHT_AGE)
 }
 
@@ -165,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn identity_headers_of_a_client_are_dropped() {
+    fn gw9_identity_headers_of_a_client_are_dropped() {
         let sent = headers(&[
             ("x-user-id", "someone-else"),
             ("x-user-roles", "admin"),
@@ -173,6 +192,7 @@ mod tests {
             ("x-roles", "admin"),
             ("x-internal-token", "forged"),
             ("x-command-id", "forged"),
+            ("x-request-timeout-ms", "1"),
             ("x-forwarded-for", "10.0.0.1"),
             ("x-real-ip", "10.0.0.1"),
             ("forwarded", "for=10.0.0.1"),

@@ -1,9 +1,10 @@
-//! The reverse proxy: forwards each declared route to its service, with path and query unchanged and streamed responses. Only
-//! a list of products with a text to search for goes to another service than its path says.
+//! The reverse proxy: forwards each declared route to its service, with path and query unchanged and streamed responses.
+//! Only a list of products with a text to search for goes to another service than its path says. A product and a list of
+//! recommendations have a fallback.
 
 use std::net::SocketAddr;
 
-use agora_api::{Route, catalog, search};
+use agora_api::{Route, catalog, recommendation, search};
 use agora_topology::Service;
 use agora_web::{Problem, Routes};
 use axum::{
@@ -16,20 +17,39 @@ use axum::{
 use percent_encoding::percent_decode_str;
 
 use crate::{
-    clients::upstream::{Call, UpstreamError, Upstreams},
-    http::headers::{request_headers, response_headers},
+    clients::upstream::{Call, Upstreams},
+    http::{
+        compression::Acceptable,
+        fallbacks::{self, RecentProducts},
+        headers::{request_headers, response_headers},
+    },
 };
+
+/// Where a request goes.
+#[derive(Clone, Copy)]
+struct Target {
+    service: &'static Service,
+    route: Route,
+}
+
+const CATALOG_LIST: Target = Target { service: &agora_topology::CATALOG, route: catalog::routes::LIST };
 
 /// The public routes of all services behind the gateway.
 pub fn routes() -> Routes<Upstreams> {
+    let recent = RecentProducts::default();
     let owned = agora_api::public_routes().filter_map(|route| Some((route, agora_topology::owner(route.path)?)));
     owned.fold(Routes::new(), |routes, (route, service)| {
         if route == catalog::routes::LIST {
             routes.on(route, list_products)
+        } else if route == catalog::routes::READ {
+            let recent = recent.clone();
+            routes.on(route, move |state, request| read_product(recent.clone(), state, request))
+        } else if route == recommendation::routes::LIST {
+            routes.on(route, list_recommendations)
         } else if route.is_streamed() {
-            routes.on(route, move |state, request| pass_on_stream(service, state, request))
+            routes.on(route, move |state, request| pass_on_stream(Target { service, route }, state, request))
         } else {
-            routes.on(route, move |state, request| pass_on(service, state, request))
+            routes.on(route, move |state, request| pass_on(Target { service, route }, state, request))
         }
     })
 }
@@ -39,18 +59,48 @@ pub fn routes() -> Routes<Upstreams> {
 async fn list_products(upstreams: State<Upstreams>, request: Request) -> Result<Response, Problem> {
     let query = request.uri().query().unwrap_or_default();
     let Some(target) = searched(search::routes::PRODUCTS, query) else {
-        return pass_on(&agora_topology::CATALOG, upstreams, request).await;
+        return pass_on(CATALOG_LIST, upstreams, request).await;
     };
-    let is_first_page = value(query, "cursor").is_none();
+    let (is_first_page, acceptable) = (value(query, "cursor").is_none(), Acceptable::of(&request));
     let headers = request_headers(request.headers(), request.extensions().get::<ConnectInfo<SocketAddr>>());
-    let call = Call { method: request.method().clone(), target, headers, body: Body::empty() };
+    let demand = (&search::routes::PRODUCTS).into();
+    let call = Call { demand, method: request.method().clone(), target, headers, body: Body::empty() };
     match upstreams.send(agora_topology::SEARCH.name, call).await {
         Ok(answer) if answer.status().is_server_error() && is_first_page => {}
-        Err(UpstreamError::Unknown { .. } | UpstreamError::Busy { .. } | UpstreamError::Away { .. })
-            if is_first_page => {}
-        answer => return Ok(returned(answer?)),
+        Err(error) if error.is_of_the_service() && is_first_page => {}
+        answer => return Ok(acceptable.encode(returned(answer?)).await),
     }
-    pass_on(&agora_topology::CATALOG, upstreams, request).await
+    pass_on(CATALOG_LIST, upstreams, request).await
+}
+
+/// Reads a product from the catalog; while it cannot answer, as it was a moment ago.
+async fn read_product(
+    recent: RecentProducts,
+    State(upstreams): State<Upstreams>,
+    request: Request,
+) -> Result<Response, Problem> {
+    let (key, acceptable) = (fallbacks::key(&request), Acceptable::of(&request));
+    let stale = || recent.find(key.as_deref()?);
+    let answer = match upstreams.send(agora_topology::CATALOG.name, forwarded(&catalog::routes::READ, request)?).await {
+        Ok(answer) if fallbacks::is_away(answer.status()) => stale().unwrap_or_else(|| returned(answer)),
+        Ok(answer) => match &key {
+            Some(key) => recent.keep(key, returned(answer)).await,
+            None => returned(answer),
+        },
+        Err(error) if error.is_of_the_service() => stale().ok_or(error)?,
+        Err(error) => return Err(error.into()),
+    };
+    Ok(acceptable.encode(answer).await)
+}
+
+/// A page without recommendations is better than none, so their absence is not an error.
+async fn list_recommendations(State(upstreams): State<Upstreams>, request: Request) -> Result<Response, Problem> {
+    let call = forwarded(&recommendation::routes::LIST, request)?;
+    match upstreams.send(agora_topology::RECOMMENDATION.name, call).await {
+        Ok(answer) if !fallbacks::is_away(answer.status()) => Ok(returned(answer)),
+        Err(error) if !error.is_of_the_service() => Err(error.into()),
+        _ => Ok(fallbacks::no_recommendations()),
+    }
 }
 
 /// The path of the route with the query, if that has a text to search for. The search knows nothing to expand, and no other
@@ -68,31 +118,33 @@ fn value(query: &str, name: &str) -> Option<String> {
 }
 
 async fn pass_on(
-    service: &'static Service,
+    Target { service, route }: Target,
     State(upstreams): State<Upstreams>,
     request: Request,
 ) -> Result<Response, Problem> {
-    Ok(returned(upstreams.send(service.name, forwarded(request)?).await?))
+    let acceptable = Acceptable::of(&request);
+    let answer = returned(upstreams.send(service.name, forwarded(&route, request)?).await?);
+    Ok(acceptable.encode(answer).await)
 }
 
 /// Sends the body as it arrives: it may be larger than what the gateway can hold.
 async fn pass_on_stream(
-    service: &'static Service,
+    Target { service, route }: Target,
     State(upstreams): State<Upstreams>,
     request: Request,
 ) -> Result<Response, Problem> {
-    Ok(returned(upstreams.send_stream(service.name, forwarded(request)?).await?))
+    Ok(returned(upstreams.send_stream(service.name, forwarded(&route, request)?).await?))
 }
 
 /// The request as the service gets it; 404 if its path could be taken for another one.
-fn forwarded(request: Request) -> Result<Call, Problem> {
+fn forwarded(route: &Route, request: Request) -> Result<Call, Problem> {
     let (parts, body) = request.into_parts();
     if is_ambiguous(parts.uri.path()) {
         return Err(Problem::not_found());
     }
     let target = parts.uri.path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/"));
     let headers = request_headers(&parts.headers, parts.extensions.get::<ConnectInfo<SocketAddr>>());
-    Ok(Call { method: parts.method, target, headers, body })
+    Ok(Call { demand: route.into(), method: parts.method, target, headers, body })
 }
 
 /// The answer of a service as the client gets it.

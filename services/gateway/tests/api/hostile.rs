@@ -67,7 +67,8 @@ async fn a_clients_fault_marks_no_service_as_down() {
     let process = Process::for_test("gateway");
     let upstreams = Upstreams::new([("catalog", format!("{}/prefix", upstream.address()))].into(), &process).unwrap();
     let target = format!("/{}", "x".repeat((1 << 16) - 4)).parse().unwrap();
-    let call = Call { method: Method::GET, target, headers: HeaderMap::new(), body: Body::empty() };
+    let demand = (&agora_api::catalog::routes::LIST).into();
+    let call = Call { demand, method: Method::GET, target, headers: HeaderMap::new(), body: Body::empty() };
     let error = upstreams.send("catalog", call).await.unwrap_err();
     assert!(matches!(error, UpstreamError::Unsendable(_)), "{error:?}");
     assert_eq!(agora_web::Problem::from(error).status(), 400);
@@ -88,14 +89,16 @@ async fn a_page_that_anyone_may_read_ignores_an_expired_token() {
 }
 
 #[tokio::test]
-async fn a_clients_sampling_flag_is_not_sent_on() {
+async fn de14_a_clients_trace_and_its_sampling_flag_are_not_sent_on() {
     let upstream = Upstream::start().await;
     let gateway = before(&upstream);
     let parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
-    gateway.app.get("/api/v1/products").header("traceparent", parent).await.expect(200);
+    let answer = gateway.app.get("/api/v1/products").header("traceparent", parent).await.expect(200);
     let [call] = <[_; 1]>::try_from(upstream.calls()).unwrap();
     let sent = call.header("traceparent");
-    assert!(sent.starts_with("00-0af7651916cd43dd8448eb211c80319c-") && sent.ends_with("-00"), "{sent}");
+    let own = answer.header("x-trace-id");
+    assert_ne!(own, "0af7651916cd43dd8448eb211c80319c");
+    assert!(sent.starts_with(&format!("00-{own}-")) && sent.ends_with("-00"), "{sent}");
 }
 
 /// More of them than there are permits for one service.

@@ -2,8 +2,13 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot be set up ends there")]
 
 mod aliases;
+mod caching;
 mod collection;
+mod documents;
+mod fallbacks;
+mod graphql;
 mod hostile;
+mod overload;
 mod pages;
 mod streams;
 mod upstream;
@@ -12,14 +17,17 @@ use std::{collections::BTreeMap, time::Duration};
 
 use agora_api::Policy;
 use agora_chassis::{Process, WatchedFile};
-use agora_gateway::{Front, LegacyAliases, Upstreams, router};
+use agora_gateway::{
+    Documents, Front, GraphQlSettings, Hub, Introspection, LegacyAliases, LimitLayer, PersistedDocuments, RateLimits,
+    Upstreams, router,
+};
 use agora_testkit::{TestApp, TestKeys};
 use agora_vocab::{Role, UserId};
 use agora_web::TokenVerifier;
 use axum::{
     Router,
     body::Body,
-    http::{Request, StatusCode},
+    http::{HeaderValue, Request, StatusCode},
     response::IntoResponse as _,
 };
 use futures::StreamExt as _;
@@ -30,6 +38,8 @@ use uuid::Uuid;
 
 const SERVICES: [&str; 8] = ["user", "catalog", "cart", "order", "payment", "notification", "recommendation", "search"];
 
+const HSTS: HeaderValue = HeaderValue::from_static("max-age=300");
+
 struct Gateway {
     app: TestApp,
     router: Router,
@@ -37,14 +47,28 @@ struct Gateway {
 }
 
 fn gateway(addresses: BTreeMap<&'static str, String>, legacy_aliases: LegacyAliases) -> Gateway {
+    let persisted = PersistedDocuments::open(None).unwrap();
+    let graphql = GraphQlSettings { introspection: Introspection::Disabled, documents: Documents::Any, persisted };
+    gateway_with(addresses, legacy_aliases, graphql)
+}
+
+fn gateway_with(
+    addresses: BTreeMap<&'static str, String>,
+    legacy_aliases: LegacyAliases,
+    graphql: GraphQlSettings,
+) -> Gateway {
     let process = Process::for_test("gateway");
     let keys = TestKeys::new();
     let set = WatchedFile::fixed(keys.jwks());
     let front = Front {
         verifier: TokenVerifier::watch(set, TestKeys::ISSUER, TestKeys::AUDIENCE, &process),
         origins: "https://shop.example".parse().unwrap(),
+        hsts: Some(HSTS),
         legacy_aliases,
-        ids: process.ids(),
+        graphql,
+        limits: LimitLayer::new(RateLimits::none(), 0),
+        hub: Hub::new(process.ids().as_ref(), process.clock()),
+        process: process.clone(),
     };
     let router = router(Upstreams::new(addresses, &process).unwrap(), front);
     Gateway { app: TestApp::new(router.clone()), router, keys }
@@ -90,7 +114,31 @@ async fn path_query_body_and_headers_pass_unchanged_and_so_does_the_answer() {
 }
 
 #[tokio::test]
-async fn every_declared_route_goes_to_its_service_under_its_policy() {
+async fn gw11_every_route_of_the_staff_is_open_to_its_roles_and_admins_alone() {
+    let upstream = Upstream::start().await;
+    let gateway = before(&upstream);
+    let mut closed = 0;
+    for route in agora_api::public_routes() {
+        let Policy::Role(roles) = route.policy else { continue };
+        let path = route.path.replace("{id}", "7").replace("{variant}", "8");
+        for role in Role::ALL {
+            let token = gateway.keys.token(UserId::new(Uuid::from_u128(8)), &[role]);
+            let answer = gateway.app.request(route.method.as_str().parse().unwrap(), &path).with(&token).await;
+            if role == Role::Admin || roles.contains(&role) {
+                assert_eq!(upstream.take(), [format!("{} {path}", route.method.as_str())], "{role}");
+            } else {
+                assert_eq!((answer.status, &answer.body["code"]), (403, &json!("FORBIDDEN")), "{role} {path}");
+                assert_eq!(upstream.take(), [""; 0], "{role} {path}");
+                closed += 1;
+            }
+        }
+        assert!(!roles.contains(&Role::Customer), "{path}");
+    }
+    assert!(closed > 100, "{closed}");
+}
+
+#[tokio::test]
+async fn gw1_every_declared_route_goes_to_its_service_under_its_policy() {
     let mut upstreams = BTreeMap::new();
     for name in SERVICES {
         upstreams.insert(name, Upstream::start().await);
@@ -105,7 +153,7 @@ async fn every_declared_route_goes_to_its_service_under_its_policy() {
             Policy::Open | Policy::Optional => [false; 3],
             Policy::User => [true, false, false],
             Policy::Role(_) => [true, true, false],
-            Policy::Service => unreachable!("a public route for services"),
+            Policy::Service(_) => unreachable!("a public route for services"),
         };
         let service = agora_topology::owner(route.path).unwrap().name;
         for (token, rejected) in [None, Some(&customer), Some(&admin)].into_iter().zip(expected) {
@@ -177,7 +225,7 @@ async fn an_unknown_route_is_a_problem_and_reaches_no_service() {
 }
 
 #[tokio::test]
-async fn an_invalid_token_is_rejected_and_a_missing_one_on_protected_paths() {
+async fn gw8_an_invalid_token_is_rejected_and_a_missing_one_on_protected_paths() {
     let upstream = Upstream::start().await;
     let gateway = before(&upstream);
     let strangers = TestKeys::new().token(UserId::new(Uuid::nil()), &[Role::Admin]);
@@ -204,7 +252,7 @@ async fn an_invalid_token_is_rejected_and_a_missing_one_on_protected_paths() {
 
 /// Defect of an earlier project (docs/DEFECTS.md): `x-user-id` was trusted from any client.
 #[tokio::test]
-async fn identity_headers_of_a_client_do_not_reach_services() {
+async fn gw9_identity_headers_of_a_client_do_not_reach_services() {
     let upstream = Upstream::start().await;
     let gateway = before(&upstream);
     let names = ["x-user-id", "x-user-roles", "x-internal-token", "x-command-id", "x-forwarded-for", "forwarded"];
@@ -216,7 +264,7 @@ async fn identity_headers_of_a_client_do_not_reach_services() {
 }
 
 #[tokio::test]
-async fn an_unreachable_service_is_a_503_with_retry_after() {
+async fn rs5_an_unreachable_service_is_a_503_with_retry_after() {
     let gateway = gateway(SERVICES.map(|name| (name, "http://127.0.0.1:1".to_owned())).into(), LegacyAliases::Disabled);
     for request in [gateway.app.get("/api/v1/products"), gateway.app.post("/api/v1/auth/login", json!({}))] {
         let answer = request.await.expect(503);
@@ -236,7 +284,7 @@ async fn a_service_that_is_silent_for_seconds_is_tried_until_it_accepts_connecti
 }
 
 #[tokio::test]
-async fn a_read_on_a_broken_connection_is_retried_and_a_command_is_not() {
+async fn rs4_a_read_on_a_broken_connection_is_retried_and_a_command_is_not() {
     let upstream = Upstream::that_hangs_up_on_the_first(1).await;
     let gateway = before(&upstream);
     gateway.app.get("/api/v1/products").await.expect(200);
@@ -277,7 +325,7 @@ async fn a_response_is_streamed() {
 }
 
 #[tokio::test]
-async fn every_response_has_the_security_headers() {
+async fn gw12_every_response_has_the_security_headers() {
     let upstream = Upstream::start().await;
     let gateway = before(&upstream);
     let answers = [
@@ -288,7 +336,7 @@ async fn every_response_has_the_security_headers() {
     ];
     for answer in answers {
         assert!(answer.header("content-security-policy").contains("frame-ancestors 'none'"));
-        assert!(answer.header("strict-transport-security").starts_with("max-age=31536000"));
+        assert_eq!(answer.header("strict-transport-security"), HSTS);
         assert_eq!(answer.header("x-content-type-options"), "nosniff");
         assert_eq!(answer.header("x-frame-options"), "DENY");
         assert_eq!(answer.header("referrer-policy"), "no-referrer");
@@ -297,7 +345,7 @@ async fn every_response_has_the_security_headers() {
 }
 
 #[tokio::test]
-async fn pages_of_a_listed_origin_may_call_and_others_may_not() {
+async fn gw13_pages_of_a_listed_origin_may_call_and_others_may_not() {
     let upstream = Upstream::start().await;
     let gateway = before(&upstream);
     let from = |origin: &str| gateway.app.get("/api/v1/products").header("origin", origin);
@@ -327,7 +375,7 @@ async fn pages_of_a_listed_origin_may_call_and_others_may_not() {
 }
 
 #[tokio::test]
-async fn the_front_page_greets_and_health_is_ok() {
+async fn rs1_the_front_page_greets_and_health_is_ok() {
     let gateway = gateway(BTreeMap::new(), LegacyAliases::Disabled);
     let greeting = gateway.app.get("/").await.expect(200).body;
     assert_eq!(greeting["name"], "Agora");

@@ -19,7 +19,7 @@ const PAGE: &str = "<!doctype html><style>p { margin: 0; }</style><p>Invoice</p>
 const STYLE: &str = "'sha256-ZMIWxFqsI8wXm9tNjoL6Cyi5nRfO7zhfynHh3P3TR9s='";
 
 /// What the policies of a response permit for a directive, as browsers decide it: what each of them permits.
-fn permitted(answer: &TestResponse, directive: &str) -> Vec<String> {
+pub fn permitted(answer: &TestResponse, directive: &str) -> Vec<String> {
     let policies = answer.headers.get_all(header::CONTENT_SECURITY_POLICY).iter();
     let sources = policies.map(|policy| sources(policy.to_str().unwrap(), directive));
     sources.reduce(|all, of_one| all.into_iter().filter(|source| of_one.contains(source)).collect()).unwrap()

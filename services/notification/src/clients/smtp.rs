@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use agora_chassis::{Dependency, WatchedFile, WatchedSecret, chain};
+use agora_chassis::{Dependency, WatchedFile, WatchedSecret, chain, trace};
 use agora_vocab::{Email, Secret};
 use async_trait::async_trait;
 use lettre::{
@@ -106,14 +106,17 @@ impl SmtpMailer {
         let refused = |reason: &str| MailFailure::Refused(reason.to_owned());
         let to = Email::parse_stored(&mail.to).map_err(|_| refused("the user's address is not an e-mail address"))?;
         let to: Address = to.as_str().parse().map_err(|_| refused("the user's address is not an e-mail address"))?;
-        let message = Message::builder()
+        let mut message = Message::builder()
             .from(self.server.from.clone())
             .to(Mailbox::new(mail.name.clone(), to))
             .subject(&mail.rendered.subject)
             .message_id(Some(format!("<{}@{}>", mail.id, self.server.from.email.domain())))
-            .header(AutoSubmitted)
-            .multipart(MultiPart::alternative_plain_html(mail.rendered.text.clone(), mail.rendered.html.clone()));
-        message.map_err(|error| refused(&chain(&error)))
+            .header(AutoSubmitted);
+        if let Some(trace) = trace::current() {
+            message = message.header(TraceParent(trace));
+        }
+        let body = MultiPart::alternative_plain_html(mail.rendered.text.clone(), mail.rendered.html.clone());
+        message.multipart(body).map_err(|error| refused(&chain(&error)))
     }
 }
 
@@ -176,6 +179,24 @@ fn open(
         _ => transport,
     };
     Ok(transport.build())
+}
+
+/// The trace of what the mail is about, so that a mail leads to the requests and events behind it.
+#[derive(Clone, Debug)]
+struct TraceParent(String);
+
+impl Header for TraceParent {
+    fn name() -> HeaderName {
+        HeaderName::new_from_ascii_str("Traceparent")
+    }
+
+    fn parse(text: &str) -> Result<Self, agora_chassis::BoxError> {
+        Ok(Self(text.to_owned()))
+    }
+
+    fn display(&self) -> HeaderValue {
+        HeaderValue::new(Self::name(), self.0.clone())
+    }
 }
 
 /// Keeps vacation replies from being sent back (RFC 3834, 5).

@@ -4,7 +4,7 @@ mod signature;
 
 use std::{sync::Arc, time::Duration};
 
-use agora_chassis::chain;
+use agora_chassis::{chain, trace};
 use agora_outbound::foreign::{AddressPolicy, ForeignClient, ForeignLimits, ForeignUrl, Resolver, TlsError};
 use agora_vocab::{Clock, Invalid, Secret};
 use async_trait::async_trait;
@@ -72,10 +72,11 @@ impl WebhookSender for HttpWebhooks {
             }
         };
         let now = self.clock.now();
-        let headers = match headers(&message_id, now, &body, &secrets) {
+        let mut headers = match headers(&message_id, now, &body, &secrets) {
             Ok(headers) => headers,
             Err(reason) => return Reply::None(reason.to_owned()),
         };
+        trace::inject(&mut headers);
         match self.client.post(&url, headers, Bytes::from(body)).await {
             Ok(answer) => Reply::Answered {
                 status: answer.status.as_u16(),

@@ -287,6 +287,7 @@ impl UserUpdate {
                     "refresh-token-reused" => "because a stolen token may have been used",
                     "password-changed" => "because the password was changed",
                     "blocked" => "because the account was blocked",
+                    "roles-changed" => "because the rights of the account were changed",
                     _ => "for your security",
                 };
                 format!("{what} ended {why}. Sign in again, and change your password if you did not expect this.")

@@ -10,9 +10,8 @@ use axum::{
     http::{HeaderValue, header},
     response::{IntoResponse as _, Response},
 };
-use serde::Deserialize;
 
-use super::{Api, admin_wire, cursor, public::ListQuery, start};
+use super::{Api, admin_wire, cursor, public, start};
 use crate::{
     domain::{CONTENT_CHARS_MAX, Kind, Priority, SUBJECT_CHARS_MAX, Template},
     service::Draft,
@@ -26,14 +25,6 @@ static PREVIEW_POLICY: LazyLock<HeaderValue> = LazyLock::new(|| page_policy(incl
 pub(super) fn routes() -> Routes<Api> {
     use api::routes::{CREATE, LIST_ALL, PREVIEW};
     Routes::new().on(CREATE, create).on(LIST_ALL, list_all).on(PREVIEW, preview)
-}
-
-/// Query of a preview.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct PreviewQuery {
-    /// `html` by default, or `text`.
-    format: Option<String>,
 }
 
 async fn create(
@@ -53,9 +44,9 @@ async fn create(
 
 async fn list_all(
     State(api): State<Api>,
-    Query(query): Query<ListQuery>,
+    Query(query): Query<api::NotificationsQuery>,
 ) -> Result<Json<List<api::Notification>>, Problem> {
-    let (filter, request) = query.parse()?;
+    let (filter, request) = public::parse(query)?;
     let mut page = api.service.page(&filter, start(&request)?, request.size).await?;
     page.next = cursor(page.next);
     Ok(Json(page.map(admin_wire).into()))
@@ -64,7 +55,7 @@ async fn list_all(
 async fn preview(
     State(api): State<Api>,
     Path(template): Path<String>,
-    Query(PreviewQuery { format }): Query<PreviewQuery>,
+    Query(api::PreviewQuery { format }): Query<api::PreviewQuery>,
 ) -> Result<Response, Problem> {
     let template = Template::parse(&template).map_err(|_| Problem::not_found())?;
     let rendered = api.service.preview(template)?;

@@ -3,7 +3,6 @@
 use agora_api::{List, notification as api};
 use agora_web::{Identity, Json, PageQuery, Path, Problem, Query, Routes, Start};
 use axum::extract::State;
-use serde::Deserialize;
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -18,17 +17,9 @@ pub(super) fn routes() -> Routes<Api> {
     Routes::new().on(LIST_DEAD, list).on(READ_DEAD, read).on(REPLAY_DEAD, replay).on(DISCARD_DEAD, discard)
 }
 
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct LetterQuery {
-    state: Option<String>,
-    limit: Option<String>,
-    cursor: Option<String>,
-}
-
 async fn list(
     State(api): State<Api>,
-    Query(LetterQuery { state, limit, cursor: after }): Query<LetterQuery>,
+    Query(api::LettersQuery { state, limit, cursor: after }): Query<api::LettersQuery>,
 ) -> Result<Json<List<api::DeadLetter>>, Problem> {
     let state = state.map(|state| LetterState::parse(&state)).transpose()?;
     let request = PageQuery { limit, cursor: after, offset: None }.parse()?;

@@ -1,7 +1,7 @@
 //! Routes of users: their notifications, and the picture in tracked mails. Calls use cases only.
 
 use agora_api::{List, notification as api};
-use agora_vocab::{Invalid, NotificationId, UserId};
+use agora_vocab::{Invalid, NotificationId};
 use agora_web::{Identity, Json, PageQuery, PageRequest, Path, Problem, Query, Routes};
 use axum::{
     extract::State,
@@ -9,7 +9,6 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 use http::StatusCode;
-use serde::Deserialize;
 use uuid::Uuid;
 
 use super::{Api, cursor, start, wire};
@@ -35,40 +34,20 @@ pub(super) fn routes() -> Routes<Api> {
     Routes::new().on(LIST, list).on(MARK_MANY, mark_many).on(MARK, mark).on(TRACK, track)
 }
 
-/// Query of the lists of notifications.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub(super) struct ListQuery {
-    /// For admins alone.
-    user_id: Option<UserId>,
-    #[serde(rename = "type")]
-    kind: Option<String>,
-    priority: Option<String>,
-    read: Option<bool>,
-    q: Option<String>,
-    limit: Option<String>,
-    cursor: Option<String>,
-    offset: Option<String>,
-    /// From 1, in place of `offset`.
-    page: Option<String>,
-}
-
-impl ListQuery {
-    /// Which notifications, and which page of them.
-    pub(super) fn parse(self) -> Result<(Filter, PageRequest), Problem> {
-        let Self { user_id, kind, priority, read, q, limit, cursor, offset, page } = self;
-        let mut request = PageQuery { limit, cursor, offset }.parse()?;
-        if let Some(page) = page {
-            request = numbered(&request, &page)?;
-        }
-        let words = q.map(|words| words.trim().to_owned()).filter(|words| !words.is_empty());
-        if words.as_ref().is_some_and(|words| words.len() > WORDS_BYTES_MAX || words.contains('\0')) {
-            return Err(Problem::unprocessable().field("q", format!("must be text of at most {WORDS_BYTES_MAX} bytes")));
-        }
-        let kind = kind.map(|kind| Kind::parse(&kind)).transpose()?;
-        let priority = priority.map(|priority| Priority::parse(&priority)).transpose()?;
-        Ok((Filter { user: user_id, kind, priority, read, words }, request))
+/// Which notifications a list contains, and which page of them.
+pub(super) fn parse(query: api::NotificationsQuery) -> Result<(Filter, PageRequest), Problem> {
+    let api::NotificationsQuery { user_id, kind, priority, read, q, limit, cursor, offset, page } = query;
+    let mut request = PageQuery { limit, cursor, offset }.parse()?;
+    if let Some(page) = page {
+        request = numbered(&request, &page)?;
     }
+    let words = q.map(|words| words.trim().to_owned()).filter(|words| !words.is_empty());
+    if words.as_ref().is_some_and(|words| words.len() > WORDS_BYTES_MAX || words.contains('\0')) {
+        return Err(Problem::unprocessable().field("q", format!("must be text of at most {WORDS_BYTES_MAX} bytes")));
+    }
+    let kind = kind.map(|kind| Kind::parse(&kind)).transpose()?;
+    let priority = priority.map(|priority| Priority::parse(&priority)).transpose()?;
+    Ok((Filter { user: user_id, kind, priority, read, words }, request))
 }
 
 /// The page of that number.
@@ -87,12 +66,12 @@ fn numbered(request: &PageRequest, page: &str) -> Result<PageRequest, Problem> {
 async fn list(
     State(api): State<Api>,
     who: Identity,
-    Query(query): Query<ListQuery>,
+    Query(query): Query<api::NotificationsQuery>,
 ) -> Result<Json<List<api::Notification>>, Problem> {
     if query.user_id.is_some() {
         return Err(Problem::new(StatusCode::BAD_REQUEST, "INVALID_QUERY").field("userId", "is not known here"));
     }
-    let (filter, request) = query.parse()?;
+    let (filter, request) = parse(query)?;
     let filter = Filter { user: Some(who.user), ..filter };
     let mut page = api.service.page(&filter, start(&request)?, request.size).await?;
     page.next = cursor(page.next);

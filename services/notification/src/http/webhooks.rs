@@ -8,7 +8,6 @@ use agora_web::{
 };
 use axum::{extract::State, response::Response};
 use http::StatusCode;
-use serde::Deserialize;
 use uuid::Uuid;
 
 use super::{Api, cursor, place, store};
@@ -36,14 +35,6 @@ pub(super) fn routes() -> Routes<Api> {
         .on(LIST_DELIVERIES, deliveries)
         .on(REDELIVER, redeliver)
         .on(REDRIVE_WEBHOOK, redrive)
-}
-
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct DeliveryQuery {
-    status: Option<String>,
-    limit: Option<String>,
-    cursor: Option<String>,
 }
 
 /// What a client sends about an endpoint, parsed.
@@ -120,7 +111,7 @@ async fn test(
 async fn deliveries(
     State(api): State<Api>,
     Path(id): Path<Uuid>,
-    Query(DeliveryQuery { status, limit, cursor: after }): Query<DeliveryQuery>,
+    Query(api::DeliveriesQuery { status, limit, cursor: after }): Query<api::DeliveriesQuery>,
 ) -> Result<Json<List<api::WebhookDelivery>>, Problem> {
     let state = status.map(|status| DeliveryState::parse(&status)).transpose()?;
     let request = PageQuery { limit, cursor: after, offset: None }.parse()?;

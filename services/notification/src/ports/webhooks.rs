@@ -128,6 +128,8 @@ pub struct DueDelivery {
     pub event: Uuid,
     pub url: String,
     pub body: String,
+    /// W3C `traceparent` of the event.
+    pub trace: Option<String>,
     /// The valid secrets, newest first.
     pub secrets: Vec<Sealed>,
     /// Number of the attempt, which also identifies the lease.

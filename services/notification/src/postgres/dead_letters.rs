@@ -56,6 +56,13 @@ impl DeadLetters for PgNotifications {
         Ok(Page { items, total: None, next })
     }
 
+    async fn open_dead_letters(&self) -> Result<u32, StoreError> {
+        const COUNT: &str =
+            "select count(*) from (select id from dead_letter_entry where state = 'open' limit 1000) as letters";
+        let count: i64 = sqlx::query_scalar(COUNT).fetch_one(&mut *self.db.acquire().await?).await?;
+        u32::try_from(count).map_err(broken)
+    }
+
     async fn find_dead_letter(&self, id: Uuid) -> Result<Option<DeadLetter>, StoreError> {
         const FIND: &str = include_str!("../../sql/find_dead_letter.sql");
         let find = sqlx::query_as(FIND).bind(id);

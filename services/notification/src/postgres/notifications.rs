@@ -1,5 +1,6 @@
 //! Notifications: stored once, listed, marked as read, deleted when old.
 
+use agora_chassis::trace;
 use agora_outbox::{DedupKey, Outcome, claim_key, store_result};
 use agora_postgres::Connection;
 use agora_vocab::{Ids, NotificationId, Page, PageSize, UserId};
@@ -117,7 +118,13 @@ pub(super) async fn insert(
     let tracking = || (policy.tracked && policy.enabled).then(|| ids.next());
     let rows = new.iter().map(|new| NewRow::of(new, tracking())).collect::<Result<Vec<_>, _>>()?;
     let store = sqlx::query(STORE).bind(rows).bind(policy.enabled).bind(EVENT_SECONDS_MAX);
+    let store = store.bind(new.iter().map(|new| trace_of(new.source)).collect::<Vec<_>>());
     Ok(store.fetch_all(connection).await?.len() as u64)
+}
+
+/// The trace of an event that is handled, or of the request.
+pub(super) fn trace_of(event: Uuid) -> Option<String> {
+    trace::of_event(event).or_else(trace::current)
 }
 
 async fn find(connection: &mut Connection, id: Uuid) -> Result<Notification, StoreError> {

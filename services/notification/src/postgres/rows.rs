@@ -120,6 +120,7 @@ pub(super) struct DueRow {
     tracking_id: Option<Uuid>,
     attempts: i32,
     refusals: i32,
+    trace: Option<String>,
     queued_seconds: f64,
     email: Option<String>,
     name: Option<String>,
@@ -143,6 +144,7 @@ impl TryFrom<DueRow> for DueMail {
             content: serde_json::from_str(&row.content).map_err(broken)?,
             tracking: row.tracking_id,
             attempt: Attempt { number: row.attempts, refusals: row.refusals },
+            trace: row.trace,
             queued_for: Duration::try_from_secs_f64(row.queued_seconds).unwrap_or_default(),
             recipient: email.map(|email| Recipient { email, name, preferences }),
         })

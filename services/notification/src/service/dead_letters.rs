@@ -43,6 +43,13 @@ impl NotificationService {
         Ok(self.store.page_of_dead_letters(state, before, size).await?)
     }
 
+    /// Counts the open dead letters, up to a thousand, and shows the number as a metric.
+    pub async fn measure_dead_letters(&self) -> Result<(), StoreError> {
+        let open = self.store.open_dead_letters().await?;
+        metrics::gauge!("dead_letter_open").set(f64::from(open));
+        Ok(())
+    }
+
     /// A dead letter with its message.
     pub async fn dead_letter(&self, id: Uuid) -> Result<DeadLetter, LetterError> {
         self.store.find_dead_letter(id).await?.ok_or(LetterError::NotFound)

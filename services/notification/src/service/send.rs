@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use agora_chassis::trace::{self, Parent};
 use agora_outbox::backoff;
 use futures::future::join_all;
 
@@ -35,7 +36,7 @@ impl NotificationService {
             Priority::Standard => STANDARD_AT_ONCE,
         };
         let mails = self.store.lease_mails(priority, at_once, LEASE).await?;
-        let outcomes = join_all(mails.iter().map(|mail| self.deliver(&**mailer, mail))).await;
+        let outcomes = join_all(mails.iter().map(|mail| self.deliver_in_trace(&**mailer, mail))).await;
         outcomes.into_iter().collect::<Result<(), StoreError>>()?;
         Ok(mails.len())
     }
@@ -43,6 +44,13 @@ impl NotificationService {
     /// How many mails wait.
     pub async fn waiting_mails(&self) -> Result<u64, Error> {
         Ok(self.store.waiting_mails().await?)
+    }
+
+    /// Delivers a mail in the trace of what it is about.
+    async fn deliver_in_trace(&self, mailer: &dyn Mailer, mail: &DueMail) -> Result<(), StoreError> {
+        let parent = mail.trace.as_deref().map(Parent::of_traceparent).unwrap_or_default();
+        let span = tracing::info_span!("mail", otel.kind = "producer", notification = %mail.id, user_id = %mail.user);
+        trace::follow(parent, span, self.deliver(mailer, mail)).await
     }
 
     async fn deliver(&self, mailer: &dyn Mailer, mail: &DueMail) -> Result<(), StoreError> {

@@ -1,5 +1,6 @@
 //! Dead letters by the API: mails here, messages of the broker in `broker.rs`.
 
+use agora_chassis::telemetry::{metrics_handle, series_value};
 use agora_events::{DeadLetter, DeadLetterEvent, DeadLetterMetadata};
 use agora_notification::domain::Priority;
 use agora_testkit::{Behaviour, Request, refused};
@@ -51,6 +52,22 @@ async fn no10_an_admin_replays_a_mail_that_was_given_up_under_its_message_id() {
     }
     shop.send().await;
     assert_eq!(shop.subjects("ada@example.com").len(), 2);
+}
+
+#[tokio::test]
+async fn de10_the_open_dead_letters_are_measured() {
+    metrics_handle();
+    let shop = Shop::open().await;
+    let ada = shop.register("Ada").await;
+    shop.smtp.behave(Behaviour::RejectRecipients);
+    shop.deliver(&placed(ada)).await;
+    give_up_a_mail(&shop).await;
+    shop.service.measure_dead_letters().await.unwrap();
+    assert_eq!(series_value("dead_letter_open"), Some(1.0));
+    let id = letters(&shop, "?state=open").await[0]["id"].clone();
+    decide(&shop, &id, "discard").await.expect(200);
+    shop.service.measure_dead_letters().await.unwrap();
+    assert_eq!(series_value("dead_letter_open"), Some(0.0));
 }
 
 #[tokio::test]

@@ -196,3 +196,8 @@ async fn old_notifications_are_deleted_unless_their_mail_waits() {
     assert_eq!(shop.service.sweep().await.unwrap(), 2);
     assert_eq!(shop.texts("select summary from notification order by summary").await, ["waits", "young"]);
 }
+
+#[tokio::test]
+async fn de17_the_router_serves_every_operation_of_the_document() {
+    Shop::open().await.public.assert_serves_its_document().await;
+}

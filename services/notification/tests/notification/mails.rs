@@ -1,5 +1,6 @@
 //! Mails: who gets which, once, and what happens while the mail server does not take them.
 
+use agora_chassis::telemetry::{metrics_handle, series_value};
 use agora_events::{
     cart::{Cart, CartEvent},
     cart_line::{CartLineEvent, RemovedProduct, RepricedLine},
@@ -404,6 +405,32 @@ async fn no8_a_mail_is_given_up_after_its_bound_and_is_one_dead_letter() {
         shop.service.send_due(Priority::Critical).await.unwrap();
     }
     assert_eq!(shop.number("select count(*) from notification where mail = 'failed'").await, 2);
+}
+
+#[tokio::test]
+async fn de10_mails_their_failures_and_their_duration_are_counted() {
+    metrics_handle();
+    let names = [
+        "email_delivery_failures_total{priority=\"critical\",reason=\"not_now\"}",
+        "email_total{priority=\"critical\",outcome=\"sent\"}",
+        "notification_processing_duration_seconds_count{priority=\"critical\"}",
+    ];
+    let counts = || names.map(|name| series_value(name).unwrap_or_default());
+    let shop = Shop::open().await;
+    let ada = shop.register("Ada").await;
+    let before = counts();
+    shop.smtp.behave(Behaviour::TryLater);
+    shop.deliver(&placed(ada)).await;
+    shop.send().await;
+    let failed = counts();
+    shop.smtp.behave(Behaviour::Accept);
+    shop.skip_waits().await;
+    shop.send().await;
+
+    // Other tests of this process send mails too.
+    let after = counts();
+    assert!(failed[0] > before[0], "{before:?} to {failed:?}");
+    assert!(after[1] > before[1] && after[2] >= before[2] + 2.0, "{before:?} to {after:?}");
 }
 
 /// Neither a password nor a mail goes in the clear to a server that has to encrypt.

@@ -12,7 +12,7 @@ const STATEMENTS: [(&str, &str, &[&str]); 42] = [
     (
         "store_notifications",
         include_str!("../../sql/store_notifications.sql"),
-        &["new_notification[]", "boolean", "float8"],
+        &["new_notification[]", "boolean", "float8", "text[]"],
     ),
     ("lease_mails", include_str!("../../sql/lease_mails.sql"), &["text", "bigint", "float8"]),
     ("end_mail", include_str!("../../sql/end_mail.sql"), &["uuid", "int", "text"]),
@@ -66,7 +66,7 @@ const STATEMENTS: [(&str, &str, &[&str]); 42] = [
     (
         "store_webhook_events",
         include_str!("../../sql/store_webhook_events.sql"),
-        &["new_webhook_event[]", "int", "float8"],
+        &["new_webhook_event[]", "int", "float8", "text[]"],
     ),
     (
         "lease_webhook_deliveries",

@@ -108,7 +108,7 @@ impl Shop {
         let keys = TestKeys::new();
         let jwks = WatchedFile::fixed(keys.jwks());
         let verifier = TokenVerifier::watch(jwks, TestKeys::ISSUER, TestKeys::AUDIENCE, &process);
-        let public = TestApp::new(http::routers(service.clone(), verifier, &process).public);
+        let public = TestApp::of("notification", http::routers(service.clone(), verifier, &process).public);
         let admin = keys.token(user(), &[Role::Admin]);
         Self { service, public, smtp, db, server, keys, admin, process, policy: options.webhooks }
     }

@@ -1,7 +1,11 @@
 //! Webhooks: who receives which event, once, and what happens while a receiver does not take it.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
+use agora_chassis::trace;
 use agora_events::{
     Envelope,
     order::OrderEvent,
@@ -73,6 +77,24 @@ impl Shop {
             "select round(extract(epoch from due_at - now()))::bigint from webhook_delivery where state = 'waiting'",
         )
         .await
+    }
+}
+
+#[tokio::test]
+async fn de14_the_trace_of_an_event_goes_on_in_its_mail_and_in_its_webhook() {
+    const TRACE: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    let (shop, receiver) = (Shop::open().await, Receiver::start().await);
+    shop.hook(&receiver.url(), &["order.placed"]).await;
+    let ada = shop.register("Ada").await;
+    let placed = envelope(&placed(ada), 1);
+    let traces = BTreeMap::from([(placed.id, TRACE.to_owned())]);
+    trace::follow_all(traces, tracing::Span::none(), shop.deliver_all(vec![placed])).await;
+    shop.send().await;
+    shop.send_webhooks().await;
+    let mail = shop.mails_to("ada@example.com")[1].header("traceparent");
+    let webhook = receiver.received()[0].headers["traceparent"].clone();
+    for sent in [mail, webhook] {
+        assert!(sent.starts_with("00-4bf92f3577b34da6a3ce929d0e0e4736-") && sent != TRACE, "{sent}");
     }
 }
 

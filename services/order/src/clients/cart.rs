@@ -26,7 +26,7 @@ impl Carts for CartClient {
     ) -> Result<Checkout, CheckoutError> {
         let body = api::BeginCheckout { order_id: order, user_id: user };
         let answer: Result<api::Checkout, _> =
-            self.0.command(api::routes::BEGIN_CHECKOUT.path, command.uuid(), &body).await;
+            self.0.for_user(user).command(api::routes::BEGIN_CHECKOUT.path, command.uuid(), &body).await;
         let checkout = answer.map_err(|error| match error.code() {
             Some("EMPTY_CART") => CheckoutError::Empty,
             Some("CANCELLED") => CheckoutError::Cancelled,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use agora_api::payment as api;
 use agora_outbound::{CallError, CallLimits, Client};
-use agora_vocab::{CommandId, Money, RefundId, ReturnId};
+use agora_vocab::{CommandId, Money, RefundId, ReturnId, UserId};
 use async_trait::async_trait;
 use serde::Serialize;
 
@@ -41,7 +41,7 @@ impl Payments for PaymentClient {
             method: method.as_str().to_owned(),
             token: token.expose().to_owned(),
         };
-        match self.call(api::routes::PAY.path, command, &body).await {
+        match self.call(api::routes::PAY.path, (command, user), &body).await {
             Ok(report) => report,
             Err(error) => never(&error)
                 .map(|outcome| Report { outcome: Some(outcome), result: None })
@@ -50,16 +50,16 @@ impl Payments for PaymentClient {
     }
 
     async fn settle(&self, command: CommandId, payment: &Payable) -> Result<Report, CallFailed> {
-        self.call(api::routes::SETTLE.path, command, &reference(payment)).await.map_err(failed)?
+        self.call(api::routes::SETTLE.path, (command, payment.user), &reference(payment)).await.map_err(failed)?
     }
 
     async fn void(&self, command: CommandId, payment: &Payable) -> Result<Report, CallFailed> {
-        self.call(api::routes::VOID.path, command, &reference(payment)).await.map_err(failed)?
+        self.call(api::routes::VOID.path, (command, payment.user), &reference(payment)).await.map_err(failed)?
     }
 
     async fn refund(&self, command: CommandId, payment: &Payable) -> Result<Report, CallFailed> {
         let body = api::RefundOrder { payment_id: payment.payment, order_id: payment.order };
-        self.call(api::routes::REFUND_REMAINING.path, command, &body).await.map_err(failed)?
+        self.call(api::routes::REFUND_REMAINING.path, (command, payment.user), &body).await.map_err(failed)?
     }
 
     async fn refund_part(
@@ -85,10 +85,10 @@ impl PaymentClient {
     async fn call<Q: Serialize>(
         &self,
         path: &str,
-        command: CommandId,
+        (command, user): (CommandId, UserId),
         body: &Q,
     ) -> Result<Result<Report, CallFailed>, CallError> {
-        let state: api::PaymentState = self.0.command(path, command.uuid(), body).await?;
+        let state: api::PaymentState = self.0.for_user(user).command(path, command.uuid(), body).await?;
         Ok(report(&state))
     }
 }

@@ -1,11 +1,11 @@
 //! Public HTTP API of coupons: `/api/v1/admin/coupons`.
 
-use agora_api::{List, order as api};
-use agora_vocab::{Money, Patch};
-use agora_web::{Command, Identity, Json, KeysetQuery, Path, Problem, Query, Routes, created};
+use agora_api::{
+    CursorQuery, List,
+    order::{self as api, Moment},
+};
+use agora_web::{Command, Identity, Json, Path, Problem, Query, Routes, created, page_after};
 use axum::{extract::State, response::Response};
-use serde::{Deserialize, Serialize};
-use time::OffsetDateTime;
 
 use super::{
     dedup_key,
@@ -28,9 +28,9 @@ pub fn routes(service: PriceService) -> Routes {
 
 async fn list(
     State(service): State<PriceService>,
-    Query(query): Query<KeysetQuery>,
+    Query(query): Query<CursorQuery>,
 ) -> Result<Json<List<api::Coupon>>, Problem> {
-    let (after, size) = query.parse()?;
+    let (after, size) = page_after(query)?;
     Ok(Json(page(service.coupons(&after, size).await?, wire)))
 }
 
@@ -54,10 +54,10 @@ async fn change(
     State(service): State<PriceService>,
     identity: Identity,
     Path(code): Path<String>,
-    command: Command<ChangeCoupon>,
+    command: Command<api::ChangeCoupon>,
 ) -> Result<Json<api::Coupon>, Problem> {
     let dedup_key = dedup_key(identity.user, command.idempotency.as_ref());
-    let change = command.body.into_change();
+    let change = parse_change(command.body);
     Ok(Json(wire(service.change_coupon(&named(&code)?, &change, &dedup_key).await?.into_inner())))
 }
 
@@ -111,39 +111,14 @@ fn wire(coupon: Coupon) -> api::Coupon {
     }
 }
 
-/// Body of `PATCH /admin/coupons/{code}`, a JSON merge patch (RFC 7396): absent fields do not change, `null` removes a term.
-#[derive(Debug, Default, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
-struct ChangeCoupon {
-    #[serde(skip_serializing_if = "Patch::is_keep")]
-    minimum_total: Patch<Money>,
-    #[serde(skip_serializing_if = "Patch::is_keep")]
-    valid_from: Patch<Time>,
-    #[serde(skip_serializing_if = "Patch::is_keep")]
-    valid_until: Patch<Time>,
-    #[serde(skip_serializing_if = "Patch::is_keep")]
-    uses_max: Patch<i64>,
-    #[serde(skip_serializing_if = "Patch::is_keep")]
-    uses_per_user_max: Patch<i64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    active: Option<bool>,
-}
-
-/// A time in RFC 3339.
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(transparent)]
-struct Time(#[serde(with = "time::serde::rfc3339")] OffsetDateTime);
-
-impl ChangeCoupon {
-    fn into_change(self) -> CouponChange {
-        let Self { minimum_total, valid_from, valid_until, uses_max, uses_per_user_max, active } = self;
-        CouponChange {
-            minimum_total,
-            valid_from: valid_from.map(|Time(time)| time),
-            valid_until: valid_until.map(|Time(time)| time),
-            uses_max,
-            uses_per_user_max,
-            active,
-        }
+fn parse_change(body: api::ChangeCoupon) -> CouponChange {
+    let api::ChangeCoupon { minimum_total, valid_from, valid_until, uses_max, uses_per_user_max, active } = body;
+    CouponChange {
+        minimum_total,
+        valid_from: valid_from.map(|Moment(time)| time),
+        valid_until: valid_until.map(|Moment(time)| time),
+        uses_max,
+        uses_per_user_max,
+        active,
     }
 }

@@ -3,7 +3,7 @@
 use agora_api::order as api;
 use agora_outbox::DedupKey;
 use agora_vocab::OrderId;
-use agora_web::{Json, Path, Problem, Routes};
+use agora_web::{Caller, Json, Path, Problem, Routes};
 use axum::extract::State;
 
 use crate::service::OrderService;
@@ -15,10 +15,12 @@ pub fn routes(service: OrderService) -> Routes {
 /// Idempotent by payment id, so no deduplication key is stored: a failed payment may start again.
 async fn begin(
     State(service): State<OrderService>,
+    caller: Caller,
     Path(id): Path<OrderId>,
     Json(body): Json<api::BeginPayment>,
 ) -> Result<Json<api::PaymentDue>, Problem> {
     let api::BeginPayment { payment_id, user_id, amount } = body;
+    caller.acts_for(user_id)?;
     let amount = service.begin_payment(id, payment_id, (user_id, amount), &DedupKey::None).await?;
     Ok(Json(api::PaymentDue { amount }))
 }

@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use agora_api::order as api;
+use agora_api::{ORDER_READERS, order as api};
 use agora_vocab::OrderId;
 use agora_web::{Identity, Path, Problem, Routes, page_policy};
 use axum::{
@@ -26,7 +26,7 @@ async fn invoice(
     identity: Identity,
     Path(id): Path<OrderId>,
 ) -> Result<Response, Problem> {
-    let page = service.invoice(id, confined(&identity)).await?;
+    let page = service.invoice(id, confined(&identity, ORDER_READERS)).await?;
     let kind = HeaderValue::from_static("text/html; charset=utf-8");
     let headers = [(header::CONTENT_TYPE, kind), (header::CONTENT_SECURITY_POLICY, PAGE_POLICY.clone())];
     Ok((headers, page).into_response())

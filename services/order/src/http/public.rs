@@ -1,12 +1,12 @@
 //! Public HTTP API: `/api/v1/orders` and `/api/v1/admin/orders`. Calls use cases only.
 
-use agora_api::{List, order as api};
+use agora_api::{List, ORDER_READERS, order as api};
 use agora_vocab::{AddressText, Invalid, OrderId, Page, Role, UserId};
 use agora_web::{
     Command, Identity, Json, PageQuery, Path, Problem, Query, Routes, Start, created, decode_cursor, encode_cursor,
+    parse_ids,
 };
 use axum::{extract::State, response::Response};
-use serde::Deserialize;
 
 use super::{
     dedup_key, replay,
@@ -30,15 +30,6 @@ pub fn routes(service: OrderService) -> Routes {
         .with_state(service)
 }
 
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct AdminQuery {
-    user_id: Option<UserId>,
-    limit: Option<String>,
-    cursor: Option<String>,
-    offset: Option<String>,
-}
-
 async fn place(
     State(service): State<OrderService>,
     identity: Identity,
@@ -57,7 +48,7 @@ async fn read(
     identity: Identity,
     Path(id): Path<OrderId>,
 ) -> Result<Json<api::Order>, Problem> {
-    Ok(Json(wire(&service.order(id, confined(&identity)).await?)))
+    Ok(Json(wire(&service.order(id, confined(&identity, ORDER_READERS)).await?)))
 }
 
 async fn cancel(
@@ -67,7 +58,7 @@ async fn cancel(
     command: Command<()>,
 ) -> Result<Json<api::Order>, Problem> {
     let dedup_key = dedup_key(identity.user, command.idempotency.as_ref());
-    Ok(Json(wire(&service.cancel(id, confined(&identity), &dedup_key).await?.into_inner())))
+    Ok(Json(wire(&service.cancel(id, confined(&identity, HELPERS), &dedup_key).await?.into_inner())))
 }
 
 async fn advance(
@@ -83,24 +74,33 @@ async fn advance(
 async fn list(
     State(service): State<OrderService>,
     identity: Identity,
-    Query(query): Query<PageQuery>,
+    Query(query): Query<api::OrdersQuery>,
 ) -> Result<Json<List<api::Order>>, Problem> {
-    let listing = listing(Some(identity.user), &query)?;
+    let api::OrdersQuery { ids, limit, cursor, offset } = query;
+    if let Some(ids) = ids {
+        let ids: Vec<OrderId> = parse_ids(&ids, limit.is_none() && cursor.is_none() && offset.is_none())?;
+        let found = service.many(&ids, confined(&identity, ORDER_READERS)).await?;
+        return Ok(Json(List { items: found.iter().map(wire).collect(), total: None, next_cursor: None }));
+    }
+    let listing = listing(Some(identity.user), &PageQuery { limit, cursor, offset })?;
     Ok(Json(page(service.page(&listing).await?)))
 }
 
 async fn list_all(
     State(service): State<OrderService>,
-    Query(query): Query<AdminQuery>,
+    Query(query): Query<api::AllOrdersQuery>,
 ) -> Result<Json<List<api::Order>>, Problem> {
-    let AdminQuery { user_id, limit, cursor, offset } = query;
+    let api::AllOrdersQuery { user_id, limit, cursor, offset } = query;
     let listing = listing(user_id, &PageQuery { limit, cursor, offset })?;
     Ok(Json(page(service.page(&listing).await?)))
 }
 
-/// The user whose orders are visible to the caller; `None` (all users) for admins.
-pub(super) fn confined(identity: &Identity) -> Option<UserId> {
-    (!identity.has(Role::Admin)).then_some(identity.user)
+/// Roles that act for shoppers on their orders.
+pub(super) const HELPERS: &[Role] = &[Role::Support];
+
+/// The user to whose orders the caller is confined; `None` (all users) for these roles and admins.
+pub(super) fn confined(identity: &Identity, roles: &[Role]) -> Option<UserId> {
+    (!identity.has_any(roles)).then_some(identity.user)
 }
 
 fn listing(user: Option<UserId>, query: &PageQuery) -> Result<Listing, Problem> {

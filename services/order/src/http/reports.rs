@@ -1,9 +1,8 @@
 //! Public HTTP API of reports: `/api/v1/admin/reports`.
 
-use agora_api::order as api;
+use agora_api::{LimitQuery, order as api};
 use agora_web::{Json, PageQuery, Problem, Query, Routes};
 use axum::extract::State;
-use serde::Deserialize;
 
 use super::wire::wire;
 use crate::{
@@ -19,15 +18,9 @@ pub fn routes(service: ReportService) -> Routes {
     Routes::new().on(TOP, top_products).on(LATEST, latest_orders).with_state(service)
 }
 
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct TopQuery {
-    limit: Option<String>,
-}
-
 async fn top_products(
     State(service): State<ReportService>,
-    Query(TopQuery { limit }): Query<TopQuery>,
+    Query(LimitQuery { limit }): Query<LimitQuery>,
 ) -> Result<Json<api::TopProducts>, Problem> {
     let asked = limit.is_some();
     let size = PageQuery { limit, ..PageQuery::default() }.parse()?.size.get();

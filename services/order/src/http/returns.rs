@@ -7,7 +7,7 @@ use axum::{extract::State, response::Response};
 
 use super::{
     dedup_key,
-    public::{confined, item},
+    public::{HELPERS, confined, item},
     wire::{location, wire},
 };
 use crate::{
@@ -35,7 +35,7 @@ async fn request(
     let api::NewReturn { items, reason } = command.body;
     let items = RequestedLines::parse(items.into_iter().map(item).collect());
     let new = NewReturn::parse(service.new_return_id(), items, &reason).map_err(Error::Invalid)?;
-    let order = service.request_return(id, confined(&identity), new, &dedup_key).await?.into_inner();
+    let order = service.request_return(id, confined(&identity, HELPERS), new, &dedup_key).await?.into_inner();
     Ok(created(location(&order), wire(&order)))
 }
 

@@ -1,10 +1,8 @@
 //! Public HTTP API of shipping methods: `/api/v1/admin/shipping-methods`.
 
-use agora_api::{List, order as api};
-use agora_vocab::{Money, Patch};
-use agora_web::{Command, Identity, Json, KeysetQuery, Path, Problem, Query, Routes, created};
+use agora_api::{CursorQuery, List, order as api};
+use agora_web::{Command, Identity, Json, Path, Problem, Query, Routes, created, page_after};
 use axum::{extract::State, response::Response};
-use serde::{Deserialize, Serialize};
 
 use super::{
     dedup_key,
@@ -27,9 +25,9 @@ pub fn routes(service: PriceService) -> Routes {
 
 async fn list(
     State(service): State<PriceService>,
-    Query(query): Query<KeysetQuery>,
+    Query(query): Query<CursorQuery>,
 ) -> Result<Json<List<api::ShippingMethod>>, Problem> {
-    let (after, size) = query.parse()?;
+    let (after, size) = page_after(query)?;
     Ok(Json(page(service.shipping_methods(&after, size).await?, wire)))
 }
 
@@ -56,10 +54,10 @@ async fn change(
     State(service): State<PriceService>,
     identity: Identity,
     Path(code): Path<String>,
-    command: Command<ChangeShippingMethod>,
+    command: Command<api::ChangeShippingMethod>,
 ) -> Result<Json<api::ShippingMethod>, Problem> {
     let dedup_key = dedup_key(identity.user, command.idempotency.as_ref());
-    let ChangeShippingMethod { name, price, free_from, countries, active } = command.body;
+    let api::ChangeShippingMethod { name, price, free_from, countries, active } = command.body;
     let change = ShippingChange { name, price, free_from, countries, active };
     Ok(Json(wire(service.change_shipping_method(&named(&code)?, &change, &dedup_key).await?.into_inner())))
 }
@@ -95,21 +93,4 @@ fn wire(method: ShippingMethod) -> api::ShippingMethod {
         created_at,
         updated_at,
     }
-}
-
-/// Body of `PATCH /admin/shipping-methods/{code}`, a JSON merge patch (RFC 7396): absent fields do not change, `null` removes
-/// `freeFrom`.
-#[derive(Debug, Default, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
-struct ChangeShippingMethod {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    name: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    price: Option<Money>,
-    #[serde(skip_serializing_if = "Patch::is_keep")]
-    free_from: Patch<Money>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    countries: Option<Vec<String>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    active: Option<bool>,
 }

@@ -1,10 +1,9 @@
 //! Public HTTP API of tax rules: `/api/v1/admin/tax-rules`.
 
-use agora_api::{List, order as api};
+use agora_api::{CursorQuery, List, order as api};
 use agora_vocab::Country;
-use agora_web::{Command, Identity, Json, KeysetQuery, Path, Problem, Query, Routes, created};
+use agora_web::{Command, Identity, Json, Path, Problem, Query, Routes, created, page_after};
 use axum::{extract::State, response::Response};
-use serde::{Deserialize, Serialize};
 
 use super::{
     dedup_key,
@@ -31,9 +30,9 @@ pub fn routes(service: PriceService) -> Routes {
 
 async fn list(
     State(service): State<PriceService>,
-    Query(query): Query<KeysetQuery>,
+    Query(query): Query<CursorQuery>,
 ) -> Result<Json<List<api::TaxRule>>, Problem> {
-    let (after, size) = query.parse()?;
+    let (after, size) = page_after(query)?;
     Ok(Json(page(service.tax_rules(&after, size).await?, wire)))
 }
 
@@ -68,7 +67,7 @@ async fn change(
     State(service): State<PriceService>,
     identity: Identity,
     Path(country): Path<String>,
-    command: Command<ChangeTaxRule>,
+    command: Command<api::ChangeTaxRule>,
 ) -> Result<Json<api::TaxRule>, Problem> {
     change_rule(&service, &identity, (&named(&country)?, TaxCategory::Goods), command).await
 }
@@ -77,7 +76,7 @@ async fn change_of(
     State(service): State<PriceService>,
     identity: Identity,
     Path((country, category)): Path<(String, String)>,
-    command: Command<ChangeTaxRule>,
+    command: Command<api::ChangeTaxRule>,
 ) -> Result<Json<api::TaxRule>, Problem> {
     change_rule(&service, &identity, (&named(&country)?, of(&category)?), command).await
 }
@@ -86,10 +85,10 @@ async fn change_rule(
     service: &PriceService,
     identity: &Identity,
     (country, category): (&Country, TaxCategory),
-    command: Command<ChangeTaxRule>,
+    command: Command<api::ChangeTaxRule>,
 ) -> Result<Json<api::TaxRule>, Problem> {
     let dedup_key = dedup_key(identity.user, command.idempotency.as_ref());
-    let ChangeTaxRule { basis_points, rounding, active } = command.body;
+    let api::ChangeTaxRule { basis_points, rounding, active } = command.body;
     let change = TaxChange { basis_points, rounding, active };
     Ok(Json(wire(service.change_tax_rule(country, category, &change, &dedup_key).await?.into_inner())))
 }
@@ -129,16 +128,4 @@ fn wire(rule: TaxRule) -> api::TaxRule {
         created_at,
         updated_at,
     }
-}
-
-/// Body of `PATCH /admin/tax-rules/{country}` and `…/{category}`: absent fields do not change.
-#[derive(Debug, Default, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
-struct ChangeTaxRule {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    basis_points: Option<i64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    rounding: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    active: Option<bool>,
 }

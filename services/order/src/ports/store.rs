@@ -82,6 +82,9 @@ pub trait OrderReads: Send + Sync {
 
     /// Returns a page of orders, newest first; `next` is the id of its last order if older ones exist.
     async fn page(&self, listing: &Listing) -> Result<Page<Order>, StoreError>;
+
+    /// Returns those of these orders that are of `user`, or all if `user` is `None`, in any order.
+    async fn many(&self, orders: &[OrderId], user: Option<UserId>) -> Result<Vec<Order>, StoreError>;
 }
 
 /// Idempotency leases of the requests that create orders.

@@ -2,7 +2,7 @@
 
 use agora_outbox::{DedupKey, find_result};
 use agora_postgres::Connection;
-use agora_vocab::{OrderId, Page};
+use agora_vocab::{OrderId, Page, UserId};
 use async_trait::async_trait;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -51,6 +51,16 @@ impl OrderReads for PgOrders {
         parcels::attach(&mut connection, items.iter_mut().collect()).await?;
         let next = items.last().filter(|_| more).map(|order| order.id.to_string());
         Ok(Page { items, total: None, next })
+    }
+
+    async fn many(&self, orders: &[OrderId], user: Option<UserId>) -> Result<Vec<Order>, StoreError> {
+        let ids: Vec<Uuid> = orders.iter().map(|order| order.uuid()).collect();
+        let query = sqlx::query_as(include_str!("../../sql/orders_of_user_by_id.sql"));
+        let mut connection = self.db.acquire().await?;
+        let rows: Vec<OrderRow> = query.bind(ids).bind(user.map(UserId::uuid)).fetch_all(&mut *connection).await?;
+        let mut items: Vec<Order> = rows.into_iter().map(OrderRow::into_order).collect::<Result<_, _>>()?;
+        parcels::attach(&mut connection, items.iter_mut().collect()).await?;
+        Ok(items)
     }
 }
 

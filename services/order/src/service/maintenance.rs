@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use agora_chassis::trace::{self, Parent};
 use agora_vocab::OrderId;
 use futures::{StreamExt as _, stream};
 
@@ -27,8 +28,9 @@ impl OrderService {
         let due = self.store.lease_due(runner, SAGAS_MAX).await?;
         let count = due.len();
         let run_one = |snapshot: SagaSnapshot| async move {
-            let order = snapshot.state.order.id;
-            match self.saga_runner().run(snapshot, runner).await {
+            let (order, saga) = (snapshot.state.order.id, self.saga_runner());
+            let span = tracing::info_span!("saga", order_id = %order);
+            match trace::follow(Parent::default(), span, saga.run(snapshot, runner)).await {
                 Ok(_) => {}
                 Err(error) => {
                     tracing::warn!(%order, error = ?error, "running a saga failed; it is retried when its lease expires");

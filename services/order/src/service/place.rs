@@ -2,6 +2,7 @@
 //!
 //! If no order results, it cancels the checkout and then the lease, so that the same key can be used again.
 
+use agora_chassis::trace;
 use agora_outbox::{DedupKey, StoredResponse};
 use agora_vocab::{Address, AddressId, Money, OrderId, PaymentId, UserId};
 use time::OffsetDateTime;
@@ -67,6 +68,7 @@ impl OrderService {
     }
 
     async fn place_new(&self, id: (OrderId, Issued), new: NewOrder, runner: RunnerId) -> Result<Placed, Error> {
+        trace::note_order(id.0);
         let snapshot = self.make(id, new, runner).await?;
         self.finish(snapshot, runner).await
     }
@@ -89,7 +91,9 @@ impl OrderService {
         runner: RunnerId,
     ) -> Result<SagaSnapshot, Error> {
         let from_cart = new.source == Source::Cart;
-        let created = match self.draft((id, issued.at), new).await {
+        let drafted =
+            if self.takes_orders.is_on() { self.draft((id, issued.at), new).await } else { Err(Error::OrdersPaused) };
+        let created = match drafted {
             Ok(draft) => self.store.create(draft, issued, runner).await,
             Err(error) => return Err(self.without_order(id, from_cart, error).await),
         };

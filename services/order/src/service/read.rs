@@ -27,4 +27,11 @@ impl OrderService {
     pub async fn page(&self, listing: &Listing) -> Result<Page<Order>, Error> {
         Ok(self.store.page(listing).await?)
     }
+
+    /// Returns those of these orders that are of `user`, or all if `user` is `None`, in the order of the ids.
+    pub async fn many(&self, orders: &[OrderId], user: Option<UserId>) -> Result<Vec<Order>, Error> {
+        let mut found = self.store.many(orders, user).await?;
+        found.sort_by_key(|order| orders.iter().position(|id| *id == order.id));
+        Ok(found)
+    }
 }

@@ -29,7 +29,7 @@ impl Orders for OrderClient {
         let path = routes::BEGIN_PAYMENT.path_of([&payment.order]);
         let body = BeginPayment { payment_id: payment.id, user_id: payment.user, amount: payment.expected };
         // begin-payment is idempotent by payment id, so the payment id is the command id.
-        let due: PaymentDue = self.client.command(&path, payment.id.uuid(), &body).await?;
+        let due: PaymentDue = self.client.for_user(payment.user).command(&path, payment.id.uuid(), &body).await?;
         Ok(due.amount)
     }
 

@@ -2,8 +2,9 @@
 //! Calls use cases only.
 
 use agora_api::payment::{Pay as PayBody, PaymentRef, PaymentState, RefundOrder, RefundPart, RefundState};
+use agora_chassis::trace;
 use agora_vocab::{OrderId, PaymentId};
-use agora_web::{Json, Problem, Routes};
+use agora_web::{Caller, Json, Problem, Routes};
 use axum::{extract::State, http::StatusCode};
 
 use crate::{
@@ -26,9 +27,12 @@ pub fn routes(service: PaymentService) -> Routes {
 
 async fn charge(
     State(service): State<PaymentService>,
+    caller: Caller,
     Json(body): Json<PayBody>,
 ) -> Result<Json<PaymentState>, Problem> {
     let PayBody { payment_id, order_id, user_id, total, method, token } = body;
+    caller.acts_for(user_id)?;
+    trace::note_order(order_id);
     let new = NewPayment {
         id: payment_id,
         order: order_id,
@@ -48,15 +52,19 @@ async fn charge(
 
 async fn settle(
     State(service): State<PaymentService>,
+    caller: Caller,
     Json(body): Json<PaymentRef>,
 ) -> Result<Json<PaymentState>, Problem> {
+    caller.acts_for(body.user_id)?;
     Ok(Json(state(&service.settle(&reference(&body)).await?)))
 }
 
 async fn void(
     State(service): State<PaymentService>,
+    caller: Caller,
     Json(body): Json<PaymentRef>,
 ) -> Result<Json<PaymentState>, Problem> {
+    caller.acts_for(body.user_id)?;
     Ok(Json(state(&service.void(&reference(&body)).await?)))
 }
 
@@ -85,6 +93,7 @@ async fn refund_part(
 
 /// Rejects a payment of another order.
 async fn check_order(service: &PaymentService, payment: PaymentId, order: OrderId) -> Result<(), Problem> {
+    trace::note_order(order);
     if service.find_visible(payment, None).await?.order != order {
         return Err(PaymentError::Mismatch(payment).into());
     }
@@ -93,6 +102,7 @@ async fn check_order(service: &PaymentService, payment: PaymentId, order: OrderI
 
 fn reference(body: &PaymentRef) -> NewPayment {
     let &PaymentRef { payment_id, order_id, user_id, total } = body;
+    trace::note_order(order_id);
     NewPayment {
         id: payment_id,
         order: order_id,

@@ -30,7 +30,7 @@ async fn confirm(
     Path(id): Path<PaymentId>,
     _: Command<()>,
 ) -> Result<Json<Wire>, Problem> {
-    Ok(Json(wire(&service.confirm(id, confined(&who)).await?, None)))
+    Ok(Json(wire(&service.confirm(id, confined(&who, &[])).await?, None)))
 }
 
 async fn capture(
@@ -81,10 +81,11 @@ async fn differences(State(service): State<PaymentService>) -> Result<Json<List<
 
 async fn answer_challenge(
     State(service): State<PaymentService>,
+    who: Identity,
     Path(reference): Path<String>,
     Json(ChallengeAnswer { approve }): Json<ChallengeAnswer>,
 ) -> Result<StatusCode, Problem> {
-    service.answer_challenge(&reference, approve).await?;
+    service.answer_challenge(&reference, confined(&who, &[]), approve).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

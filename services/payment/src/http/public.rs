@@ -1,18 +1,18 @@
 //! Public HTTP API: `/api/v1/payments`. Calls use cases only.
 
 use agora_api::{
-    List,
-    payment::{NewPayment as Body, NewRefund, Payment as Wire},
+    List, PAYMENT_READERS,
+    payment::{NewPayment as Body, NewRefund, Payment as Wire, PaymentsQuery},
 };
+use agora_chassis::trace;
 use agora_outbox::{DedupKey, StoredResponse};
-use agora_vocab::{Money, OrderId, PaymentId};
+use agora_vocab::{Money, PaymentId};
 use agora_web::{Command, Idempotency, Identity, Json, PageQuery, Path, Problem, Query, Routes, Start, decode_cursor};
 use axum::{
     extract::State,
     http::StatusCode,
     response::{IntoResponse as _, Response},
 };
-use serde::Deserialize;
 use serde_json::json;
 
 use super::{PROVIDER_RETRY_AFTER_S, confined, refund_wire, replay, wire};
@@ -35,16 +35,6 @@ pub fn routes(service: PaymentService) -> Routes {
         .with_state(service)
 }
 
-/// Query of the list route.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct ListQuery {
-    #[serde(alias = "order_id")]
-    order_id: Option<OrderId>,
-    limit: Option<String>,
-    cursor: Option<String>,
-}
-
 async fn create(
     State(service): State<PaymentService>,
     who: Identity,
@@ -63,22 +53,22 @@ async fn read(
     who: Identity,
     Path(id): Path<PaymentId>,
 ) -> Result<Json<Wire>, Problem> {
-    let payment = service.find_visible(id, confined(&who)).await?;
+    let payment = service.find_visible(id, confined(&who, PAYMENT_READERS)).await?;
     Ok(Json(wire(&payment, None)))
 }
 
 async fn list(
     State(service): State<PaymentService>,
     who: Identity,
-    Query(query): Query<ListQuery>,
+    Query(query): Query<PaymentsQuery>,
 ) -> Result<Json<List<Wire>>, Problem> {
-    let ListQuery { order_id, limit, cursor } = query;
+    let PaymentsQuery { order_id, limit, cursor } = query;
     let query = PageQuery { limit, cursor, offset: None }.parse()?;
     let before = match &query.start {
         Start::Cursor(cursor) => Some(decode_cursor::<PaymentId>(cursor)?),
         _ => None,
     };
-    let filter = Filter { user: confined(&who), order: order_id, before };
+    let filter = Filter { user: confined(&who, PAYMENT_READERS), order: order_id, before };
     let mut page = service.page(filter, query.size).await?;
     page.next = page.next.map(|id| agora_web::encode_cursor(&id));
     Ok(Json(page.map(|payment| wire(&payment, None)).into()))
@@ -118,6 +108,7 @@ async fn refund(
 
 fn parse(service: &PaymentService, who: &Identity, body: Body) -> Result<NewPayment, Problem> {
     let Body { order_id, amount, method, capture_method, token } = body;
+    trace::note_order(order_id);
     let mut problem = Problem::unprocessable();
     let mut invalid = false;
     let mut reject = |error: agora_vocab::Invalid| {

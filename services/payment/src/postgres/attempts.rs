@@ -100,11 +100,20 @@ impl Attempts for PgPayments {
         match write_once(&mut connection, apply, &events, &[]).await? {
             Some(row) => {
                 after.updated_at = row.try_get::<OffsetDateTime, _>("updated_at")?;
+                if let Some(amount) = captured {
+                    count_posted("capture", amount);
+                }
                 Ok(after)
             }
             None => find(&mut connection, id).await?.ok_or(PaymentError::NotFound(id)),
         }
     }
+}
+
+/// Counts money that was posted to the ledger.
+pub(super) fn count_posted(kind: &'static str, Money { amount, currency }: Money) {
+    let labels = [("kind", kind.to_owned()), ("currency", currency.to_string())];
+    metrics::counter!("payment_posted_minor_units_total", &labels).increment(u64::try_from(amount).unwrap_or_default());
 }
 
 /// How long the payment may stay as it is.

@@ -7,6 +7,7 @@ use async_trait::async_trait;
 
 use super::{
     LEASE, PgPayments,
+    attempts::count_posted,
     reads::lock,
     row::{LedgerPosting, RefundAttemptRow},
     save,
@@ -104,7 +105,8 @@ impl Refunds for PgPayments {
         if !close_attempt(&mut tx, attempt, &outcome).await? {
             return Ok(payment);
         }
-        if matches!(outcome, RefundOutcome::Succeeded(_)) {
+        let succeeded = matches!(outcome, RefundOutcome::Succeeded(_));
+        if succeeded {
             let (after, event) = payment.refund(attempt, self.result())?;
             save(&mut tx, &after).await?;
             post(&mut tx, attempt, call_back).await?;
@@ -112,6 +114,9 @@ impl Refunds for PgPayments {
             payment = after;
         }
         tx.commit().await?;
+        if succeeded {
+            count_posted("refund", attempt.amount);
+        }
         Ok(payment)
     }
 }

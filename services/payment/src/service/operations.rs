@@ -22,10 +22,14 @@ impl PaymentService {
         self.report(payment).await
     }
 
-    /// Answers a challenge of the simulated provider in place of the payer's bank. `NotFound` with a real provider, and if
-    /// no charge of this reference waits.
-    pub async fn answer_challenge(&self, reference: &str, approve: bool) -> Result<(), Error> {
+    /// Answers a challenge of the simulated provider in place of the payer's bank. `NotFound` with a real provider, if no
+    /// charge of this reference waits, and if its payment is another user's than `user`.
+    pub async fn answer_challenge(&self, reference: &str, user: Option<UserId>, approve: bool) -> Result<(), Error> {
         let challenges = self.challenges.as_ref().ok_or(Error::NotFound)?;
+        let payment = self.store.find_by_reference(reference).await?.ok_or(Error::NotFound)?;
+        if user.is_some_and(|user| user != payment.user) {
+            return Err(Error::NotFound);
+        }
         let answered =
             self.with_timeout(challenges.answer(reference, approve)).await.map_err(Error::ProviderUnknown)?;
         if answered { Ok(()) } else { Err(Error::NotFound) }

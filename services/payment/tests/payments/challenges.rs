@@ -29,6 +29,7 @@ async fn pa1_a_payment_that_needs_an_action_is_captured_once_its_payer_confirmed
     );
     let stranger = shop.keys.token(UserId::new(Uuid::from_u128(99)), &[agora_vocab::Role::Customer]);
     shop.app.post(&format!("/api/v1/payments/{id}/confirm"), json!({})).with(&stranger).await.expect(404);
+    shop.app.post(&challenge, json!({ "approve": true })).with(&stranger).await.expect(404);
     shop.app.post(&challenge, json!({ "approve": true })).with(&shop.token()).await.expect(204);
     shop.app.post(&challenge, json!({ "approve": false })).with(&shop.token()).await.expect(404);
     for _ in 0..2 {

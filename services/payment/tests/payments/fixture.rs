@@ -86,8 +86,8 @@ impl Shop {
             PortSettings::of(&process),
         );
         Self {
-            app: TestApp::new(agora_web::public_stack(agora_payment::public(service.clone()), settings)),
-            internal: TestApp::new(internal),
+            app: TestApp::of("payment", agora_web::public_stack(agora_payment::public(service.clone()), settings)),
+            internal: TestApp::of("payment", internal),
             user: UserId::new(ids.next()),
             service,
             store,
@@ -123,7 +123,8 @@ impl Shop {
     }
 
     pub async fn command(&self, path: &str, body: Value) -> agora_testkit::TestResponse {
-        let token = agora_testkit::internal_token(SECRET, "order", "payment", None);
+        let subject = serde_json::from_value(body["userId"].clone()).ok();
+        let token = agora_testkit::internal_token(SECRET, "order", "payment", subject);
         self.internal.post(path, body).internal(&token).header("x-command-id", &self.ids.next().to_string()).await
     }
 

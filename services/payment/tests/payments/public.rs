@@ -194,3 +194,8 @@ async fn an_admin_lists_all_payments_and_the_payments_of_an_order() {
     assert_eq!(ids(&of_order, &shop.token()).await, [first.to_string()]);
     assert!(ids(&of_order, &stranger).await.is_empty());
 }
+
+#[tokio::test]
+async fn de17_the_router_serves_every_operation_of_the_document() {
+    Shop::open().await.app.assert_serves_its_document().await;
+}

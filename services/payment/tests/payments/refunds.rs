@@ -1,5 +1,6 @@
 //! Refunds by admins and by the order.
 
+use agora_chassis::telemetry::{metrics_handle, series_value};
 use futures::future::join_all;
 use serde_json::json;
 use uuid::Uuid;
@@ -80,4 +81,22 @@ async fn a_part_refunded_for_the_order_twenty_times_at_once_goes_back_once() {
     });
     shop.command("/internal/v1/refund-part", other).await.expect(409);
     shop.assert_ledger_matches_payments().await;
+}
+
+#[tokio::test]
+async fn de10_captured_and_refunded_money_is_counted_in_minor_units() {
+    metrics_handle();
+    let posted = |kind: &str| {
+        let series = format!("payment_posted_minor_units_total{{kind=\"{kind}\",currency=\"EUR\"}}");
+        series_value(&series).unwrap_or_default()
+    };
+    let before = (posted("capture"), posted("refund"));
+    let shop = Shop::open().await;
+    let id = shop.captured(shop.order()).await;
+    let amount = json!({ "amount": 300, "currency": "EUR" });
+    shop.refund("r", json!({ "paymentId": id, "amount": amount })).await.expect(201);
+    // Other tests of this process move money too.
+    let due = u32::try_from(DUE).unwrap();
+    assert!(posted("capture") >= before.0 + f64::from(due), "{before:?}");
+    assert!(posted("refund") >= before.1 + 300.0, "{before:?}");
 }

@@ -1,14 +1,13 @@
 //! Public routes: recommendations and votes of a user, and the recomputation for administrators. Depends on wire types and use
 //! cases, not on SQL.
 
-use agora_api::{List, recommendation as api};
+use agora_api::{LimitQuery, List, recommendation as api};
 use agora_web::{Command, Identity, Json, PageQuery, Problem, Query, Routes};
 use axum::{
     extract::State,
     response::{IntoResponse as _, Response},
 };
 use http::StatusCode;
-use serde::Deserialize;
 
 use super::request;
 use crate::{
@@ -22,16 +21,9 @@ pub(super) fn routes() -> Routes<RecommendationService> {
     Routes::new().on(LIST, list).on(VOTE, vote).on(READ_RECOMPUTATION, read_recomputation).on(RECOMPUTE, recompute)
 }
 
-/// `GET /recommendations?limit=`
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ListQuery {
-    limit: Option<String>,
-}
-
 async fn list(
     State(service): State<RecommendationService>,
-    Query(ListQuery { limit }): Query<ListQuery>,
+    Query(LimitQuery { limit }): Query<LimitQuery>,
     who: Identity,
 ) -> Result<Json<List<api::Recommendation>>, Problem> {
     let limit = PageQuery { limit, ..PageQuery::default() }.parse()?.size;

@@ -85,3 +85,8 @@ async fn requests_of_administrators_are_not_limited() {
         shop.public.get("/api/v1/admin/recommendations/recomputation").with(&admin).await.expect(200);
     }
 }
+
+#[tokio::test]
+async fn de17_the_router_serves_every_operation_of_the_document() {
+    Shop::open().await.public.assert_serves_its_document().await;
+}

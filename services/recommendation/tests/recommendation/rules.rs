@@ -1,5 +1,6 @@
 //! The rules on the real store: categories, votes, products bought together, fall-backs.
 
+use agora_chassis::telemetry::{metrics_handle, series_value};
 use agora_events::{
     catalog::{ProductDeleted, ProductEvent},
     order::OrderEvent,
@@ -142,4 +143,19 @@ async fn a_product_whose_category_is_another_now_counts_for_that_one() {
     assert_eq!(shop.names().await, ["Torch"]);
     shop.deliver(&[created(lamp, 2, "Toy lamp", "Toys")]).await;
     assert_eq!(shop.names().await, ["Doll"]);
+}
+
+#[tokio::test]
+async fn de10_orders_that_are_processed_and_recommendations_that_are_generated_are_counted() {
+    metrics_handle();
+    let names = ["order_processing_duration_seconds_count", "recommendations_generated_total"];
+    let counts = || names.map(|name| series_value(name).unwrap_or_default());
+    let before = counts();
+    let shop = Shop::open().await;
+    let lamp = shop.sell("Lamp", "Lighting").await;
+    shop.buy(shop.me, &[lamp]).await;
+    shop.recommended().await;
+    // Delivered twice; other tests of this process count too.
+    let after = counts();
+    assert!(after[0] >= before[0] + 2.0 && after[1] > before[1], "{before:?} to {after:?}");
 }

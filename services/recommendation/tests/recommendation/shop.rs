@@ -69,7 +69,7 @@ impl Shop {
         let (keys, me) = (TestKeys::new(), user());
         let jwks = WatchedFile::fixed(keys.jwks());
         let verifier = TokenVerifier::watch(jwks, TestKeys::ISSUER, TestKeys::AUDIENCE, &process);
-        let public = TestApp::new(http::routers(service.clone(), verifier, &process).public);
+        let public = TestApp::of("recommendation", http::routers(service.clone(), verifier, &process).public);
         let token = keys.token(me, &[Role::Customer]);
         Self { public, service, store, db, server, redis, keys, me, token }
     }

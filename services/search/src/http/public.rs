@@ -1,15 +1,14 @@
 //! Public routes: searches, completions and rebuilds. Depends on wire types and use cases, not on SQL.
 
 use agora_api::{List, catalog, search as api};
-use agora_web::{Json, PageQuery, Problem, Query, Routes, encode_cursor};
+use agora_web::{Json, PageQuery, Problem, Query, Routes, encode_cursor, tagged_json};
 use axum::{
     extract::State,
     response::{IntoResponse as _, Response},
 };
-use http::StatusCode;
-use serde::Deserialize;
+use http::{HeaderMap, StatusCode};
 
-use super::wire::{self, SearchQuery};
+use super::wire;
 use crate::service::SearchService;
 
 pub(super) fn routes() -> Routes<SearchService> {
@@ -22,60 +21,47 @@ pub(super) fn routes() -> Routes<SearchService> {
         .on(PROGRESS, progress)
 }
 
-/// `GET /products`
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ProductsQuery {
-    category: Option<String>,
-    q: Option<String>,
-    sort: Option<String>,
-    limit: Option<String>,
-    cursor: Option<String>,
-    offset: Option<String>,
-}
-
-/// `GET /search/suggestions`
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct CompleteQuery {
-    q: String,
-    limit: Option<String>,
-}
-
 async fn search(
     State(service): State<SearchService>,
-    Query(query): Query<SearchQuery>,
-) -> Result<Json<api::SearchResult>, Problem> {
+    Query(query): Query<api::SearchQuery>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
     let wanted = wire::search(query)?;
     let counted = wanted.facets;
-    Ok(Json(wire::result(service.search(&wanted).await?, counted)))
+    let found = service.search(&wanted).await?;
+    Ok(tagged_json(&headers, &wire::result(found, counted, service.assets())))
 }
 
 /// The list of products of the catalog, found by the index.
 async fn products(
     State(service): State<SearchService>,
-    Query(query): Query<ProductsQuery>,
-) -> Result<Json<List<catalog::Product>>, Problem> {
-    let ProductsQuery { category, q, sort, limit, cursor, offset } = query;
+    Query(query): Query<api::SearchedProductsQuery>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let api::SearchedProductsQuery { category, q, sort, limit, cursor, offset } = query;
     let counted = offset.is_some();
     let facets = Some("false".to_owned());
-    let wanted = SearchQuery { q, category, sort, facets, limit, cursor, offset, ..SearchQuery::default() };
+    let wanted = api::SearchQuery { q, category, sort, facets, limit, cursor, offset, ..api::SearchQuery::default() };
     let found = service.search(&wire::search(wanted)?).await?;
-    Ok(Json(List {
-        items: found.products.into_iter().map(wire::product).collect(),
+    let product = |product| wire::product(product, service.assets());
+    let list: List<catalog::Product> = List {
+        items: found.products.into_iter().map(product).collect(),
         total: found.total.filter(|_| counted),
         next_cursor: found.next.as_ref().map(encode_cursor),
-    }))
+    };
+    Ok(tagged_json(&headers, &list))
 }
 
 async fn complete(
     State(service): State<SearchService>,
-    Query(CompleteQuery { q, limit }): Query<CompleteQuery>,
-) -> Result<Json<List<api::Suggestion>>, Problem> {
+    Query(api::CompleteQuery { q, limit }): Query<api::CompleteQuery>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
     let text = wire::text(&q)?;
     let size = PageQuery { limit, ..PageQuery::default() }.parse()?.size;
     let found = service.complete(&text, size.get()).await?;
-    Ok(Json(List { items: wire::suggestions(found, size), total: None, next_cursor: None }))
+    let list = List { items: wire::suggestions(found, size), total: None, next_cursor: None };
+    Ok(tagged_json(&headers, &list))
 }
 
 async fn rebuild(State(service): State<SearchService>) -> Result<Response, Problem> {

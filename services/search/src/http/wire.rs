@@ -3,36 +3,19 @@
 use std::collections::BTreeMap;
 
 use agora_api::{catalog, search as api};
-use agora_vocab::{Invalid, PageSize};
+use agora_vocab::{AssetBase, Invalid, PageSize};
 use agora_web::{PageQuery, Problem, Start as PageStart, decode_cursor, encode_cursor};
 use http::StatusCode;
-use serde::Deserialize;
 
 use crate::domain::{
     Completion, CompletionKind, Cursor, Facet, FacetKind, Filter, Found, Product, Progress, QueryText, Search, Sort,
     Start,
 };
 
-/// Query of `GET /search`
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub(super) struct SearchQuery {
-    pub q: Option<String>,
-    pub category: Option<String>,
-    pub brand: Option<String>,
-    pub min_price: Option<String>,
-    pub max_price: Option<String>,
-    pub in_stock: Option<String>,
-    pub sort: Option<String>,
-    pub facets: Option<String>,
-    pub limit: Option<String>,
-    pub cursor: Option<String>,
-    pub offset: Option<String>,
-}
-
 /// Parses a search. Malformed query parameters are 400, a page size out of range is 422.
-pub(super) fn search(query: SearchQuery) -> Result<Search, Problem> {
-    let SearchQuery { q, category, brand, min_price, max_price, in_stock, sort, facets, limit, cursor, offset } = query;
+pub(super) fn search(query: api::SearchQuery) -> Result<Search, Problem> {
+    let api::SearchQuery { q, category, brand, min_price, max_price, in_stock, sort, facets, limit, cursor, offset } =
+        query;
     let page = PageQuery { limit, cursor, offset }.parse()?;
     let text = q.as_deref().map(text).transpose()?;
     let default = if text.is_some() { Sort::Relevance } else { Sort::CreatedDown };
@@ -77,7 +60,7 @@ fn bad(Invalid { field, message }: Invalid) -> Problem {
 }
 
 /// The public representation of a product, which is the catalog's.
-pub(super) fn product(product: Product) -> catalog::Product {
+pub(super) fn product(product: Product, assets: &AssetBase) -> catalog::Product {
     let Product { id, version, name, description, sku, price, category, brand, supplier, image_url, .. } = product;
     catalog::Product {
         id,
@@ -89,7 +72,7 @@ pub(super) fn product(product: Product) -> catalog::Product {
         category,
         brand,
         supplier,
-        image_url,
+        image_url: image_url.map(|url| assets.resolve(url)),
         translations: BTreeMap::new(),
         prices: Vec::new(),
         seller_id: product.seller,
@@ -100,10 +83,10 @@ pub(super) fn product(product: Product) -> catalog::Product {
 }
 
 /// The answer to a search.
-pub(super) fn result(found: Found, counted: bool) -> api::SearchResult {
+pub(super) fn result(found: Found, counted: bool, assets: &AssetBase) -> api::SearchResult {
     let Found { products, total, is_cut, next, facets, corrected } = found;
     api::SearchResult {
-        items: products.into_iter().map(product).collect(),
+        items: products.into_iter().map(|found| product(found, assets)).collect(),
         total,
         total_is_lower_bound: is_cut,
         next_cursor: next.as_ref().map(encode_cursor),

@@ -260,3 +260,8 @@ async fn a_search_without_a_database_is_refused_and_may_be_repeated() {
     let answer = shop.public.get("/api/v1/search?q=lamp").await.expect(503);
     assert_eq!(answer.header("retry-after"), "1");
 }
+
+#[tokio::test]
+async fn de17_the_router_serves_every_operation_of_the_document() {
+    Shop::open().await.public.assert_serves_its_document().await;
+}

@@ -45,7 +45,7 @@ impl Shop {
         let routers = http::routers(service.clone(), verifier, &process);
         let token = |role| keys.token(UserId::new(fresh()), &[role]);
         Self {
-            public: TestApp::new(routers.public),
+            public: TestApp::of("search", routers.public),
             database,
             catalog,
             service,

@@ -282,6 +282,7 @@ mod tests {
             status: Status::Active,
             preferences: Preferences::default(),
             created_at: datetime!(2026-01-01 00:00 UTC),
+            updated_at: datetime!(2026-01-01 00:00 UTC),
         }
     }
 

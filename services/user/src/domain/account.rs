@@ -24,6 +24,8 @@ pub struct User {
     pub preferences: Preferences,
     /// Time of registration, by the database's clock.
     pub created_at: OffsetDateTime,
+    /// Time of the last change of the account.
+    pub updated_at: OffsetDateTime,
 }
 
 /// Whether an account may log in.

@@ -5,7 +5,7 @@ use std::fmt;
 use agora_vocab::{Invalid, Secret};
 use unicode_normalization::UnicodeNormalization as _;
 
-use super::User;
+use super::{User, breached::is_breached};
 
 /// Shortest and longest password, in characters.
 const PASSWORD_CHARS_MIN: usize = 8;
@@ -16,8 +16,20 @@ const PASSWORD_CHARS_MAX: usize = 128;
 pub struct Password(Secret);
 
 impl Password {
-    /// Takes 8 to 128 characters, any of them.
+    /// A new password: 8 to 128 characters, any of them, and none of the passwords that attackers try first.
     pub fn parse(text: &str) -> Result<Self, Invalid> {
+        let password = Self::of_length(text)?;
+        if is_breached(password.0.expose()) {
+            return Err(Invalid::new(
+                "password",
+                "is known from breaches, and attackers try it first: choose another one",
+            ));
+        }
+        Ok(password)
+    }
+
+    /// The password of an account, which may be older than the list of breached ones.
+    pub fn of_length(text: &str) -> Result<Self, Invalid> {
         let text = opaque_string(text);
         if !(PASSWORD_CHARS_MIN..=PASSWORD_CHARS_MAX).contains(&text.chars().count()) {
             let range = format!("{PASSWORD_CHARS_MIN} to {PASSWORD_CHARS_MAX}");
@@ -80,12 +92,23 @@ mod tests {
     use super::{Password, PasswordHash, opaque_string};
 
     #[test]
-    fn a_password_is_counted_in_characters_and_never_printed() {
+    fn gw11_a_password_is_counted_in_characters_and_never_printed() {
         assert!(Password::parse("sevench").is_err());
         assert!(Password::parse("ääääääää").is_ok());
         assert!(Password::parse(&"x".repeat(129)).is_err());
         let printed = format!("{:?} {:?}", Password::parse("hunter2hunter2"), PasswordHash::new("$argon2".into()));
         assert!(!printed.contains("hunter2") && !printed.contains("argon2"), "{printed}");
+    }
+
+    #[test]
+    fn gw11_a_breached_password_is_refused_as_a_new_one_and_known_as_an_old_one() {
+        for breached in ["password", "12345678", "Iloveyou1", "TRUSTNO1", "p\u{61}ssw\u{6f}rd"] {
+            let refused = Password::parse(breached).unwrap_err();
+            assert_eq!(refused.field, "password", "{breached}");
+            assert!(!refused.message.contains(breached) && refused.message.contains("breaches"), "{}", refused.message);
+            assert!(Password::of_length(breached).is_ok());
+        }
+        assert!(Password::parse("correct horse battery").is_ok());
     }
 
     #[test]

@@ -10,6 +10,11 @@ pub const SESSION_IDLE: Duration = Duration::from_hours(7 * 24);
 /// Absolute lifetime of a session.
 pub const SESSION_LIFETIME: Duration = Duration::from_hours(30 * 24);
 
+/// Absolute lifetime of a session of the staff that began at an identity provider: who loses a group there must log in again.
+pub const STAFF_SESSION_LIFETIME: Duration = Duration::from_hours(12);
+/// Time between the beginning and the end of a login at the identity provider.
+pub const STAFF_LOGIN_LIFETIME: Duration = Duration::from_mins(10);
+
 /// How long the link of a mail can set a new password.
 pub const PASSWORD_RESET_LIFETIME: Duration = Duration::from_mins(15);
 

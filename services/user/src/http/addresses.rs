@@ -72,9 +72,10 @@ async fn remove(
 
 async fn read_for_order(
     State(service): State<UserService>,
-    _: Caller,
+    caller: Caller,
     Path((owner, id)): Path<(UserId, AddressId)>,
 ) -> Result<Json<wire::Address>, Problem> {
+    caller.acts_for(owner)?;
     Ok(Json(to_wire(service.address(owner, id).await?)))
 }
 

@@ -100,7 +100,7 @@ fn registration(body: wire::Register, ip: Option<IpAddr>) -> Result<Registration
 }
 
 /// Sent with `Cache-Control: no-store`.
-fn tokens(logged_in: LoggedIn) -> Response {
+pub(super) fn tokens(logged_in: LoggedIn) -> Response {
     let LoggedIn { access, refresh, user } = logged_in;
     let body = wire::Tokens {
         access_token: access.token.expose().to_owned(),

@@ -30,6 +30,14 @@ impl From<Error> for Problem {
                 Self::unprocessable().field("currentPassword", "is not the present password of this account")
             }
             Error::NotFound => Self::not_found(),
+            Error::NoStaffProvider => Self::new(StatusCode::NOT_FOUND, "NO_IDENTITY_PROVIDER")
+                .detail("this shop has no identity provider for its staff: set spec.identity.staff of the Marketplace"),
+            Error::BadStaffLogin => unauthorized("INVALID_STAFF_LOGIN").detail(
+                "the login was not begun here, was ended before, has expired or is not valid: begin another one",
+            ),
+            Error::NoStaffRole => Self::new(StatusCode::FORBIDDEN, "NO_STAFF_ROLE")
+                .detail("no group of this person gives a role: see spec.identity.staff.oidc.roles of the Marketplace"),
+            Error::StaffProviderUnavailable(error) => Self::unavailable(error),
             Error::Hash(HashError::Busy) => {
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "BUSY").retry_after(HASH_RETRY_AFTER_S)
             }
@@ -73,6 +81,7 @@ fn store(error: UserError) -> Problem {
             conflict("ADDRESS_BOOK_FULL").detail(format!("it holds {ADDRESSES_MAX} entries: remove one first"))
         }
         UserError::NoOwner => Problem::not_found(),
+        UserError::LastAdmin => Error::LastAdmin.into(),
         UserError::Store(StoreError::KeyReused) => {
             Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "IDEMPOTENCY_KEY_REUSED")
                 .detail("this Idempotency-Key was sent with another body")

@@ -1,4 +1,4 @@
-//! `/users`: the caller's own account, and any account for admins.
+//! `/users`: the caller's own account, and any account for support, which reads, and admins.
 
 use agora_api::user as wire;
 use agora_vocab::UserId;

@@ -2,11 +2,11 @@
 
 use agora_outbox::{DedupKey, Outcome, claim_key, store_result};
 use agora_postgres::Tx;
-use agora_vocab::{Page, SessionId, UserId};
+use agora_vocab::{Page, Role, SessionId, UserId};
 use async_trait::async_trait;
 use uuid::Uuid;
 
-use super::{NumberedRow, PgUsers, UserRow};
+use super::{NumberedRow, PgUsers, UserRow, personal_data::has_other_admin};
 use crate::{
     domain::{PasswordHash, Status, User, revoked},
     ports::{AccountControl, Listing, UserError},
@@ -26,6 +26,13 @@ impl AccountControl for PgUsers {
         let items = rows.into_iter().take(size.get().into()).map(User::try_from).collect::<Result<Vec<_>, _>>()?;
         let next = items.last().filter(|_| more).map(|user| user.id.to_string());
         Ok(Page { items, total: None, next })
+    }
+
+    async fn many(&self, ids: &[UserId]) -> Result<Vec<User>, UserError> {
+        const FIND: &str = include_str!("../../sql/users_by_id.sql");
+        let ids: Vec<Uuid> = ids.iter().map(|id| id.uuid()).collect();
+        let rows: Vec<UserRow> = sqlx::query_as(FIND).bind(ids).fetch_all(&mut *self.db.acquire().await?).await?;
+        rows.into_iter().map(User::try_from).collect()
     }
 
     async fn set_status(
@@ -52,6 +59,36 @@ impl AccountControl for PgUsers {
         } else {
             self.emit(&mut tx, id, event_seq, &user.updated()).await?;
         }
+        tx.commit().await?;
+        self.sessions_ended.notify_one();
+        Ok(Some(Outcome::Applied(user)))
+    }
+
+    async fn set_roles(
+        &self,
+        id: UserId,
+        roles: &[Role],
+        dedup_key: &DedupKey,
+    ) -> Result<Option<Outcome<User>>, UserError> {
+        const IS_ADMIN: &str =
+            "select 'admin' = any (roles) from users where id = $1 and status <> 'erased' for update";
+        const SET: &str = include_str!("../../sql/set_roles.sql");
+        let mut tx = self.db.begin().await?;
+        if let Some(stored) = claim_key::<UserRow>(&mut tx, dedup_key).await? {
+            return Ok(Some(Outcome::Duplicate(stored.try_into()?)));
+        }
+        let is_admin: Option<bool> = sqlx::query_scalar(IS_ADMIN).bind(id.uuid()).fetch_optional(&mut *tx).await?;
+        let Some(is_admin) = is_admin else { return Ok(None) };
+        if is_admin && !roles.contains(&Role::Admin) && !has_other_admin(&mut tx, id).await? {
+            return Err(UserError::LastAdmin);
+        }
+        let names: Vec<&str> = roles.iter().map(|role| role.as_str()).collect();
+        let set = sqlx::query_as(SET).bind(id.uuid()).bind(names);
+        let NumberedRow { user: row, event_seq } = set.fetch_one(&mut *tx).await?;
+        store_result(&mut tx, dedup_key, &row).await?;
+        end_sessions(&mut tx, id, None, "roles").await?;
+        self.emit(&mut tx, id, event_seq, &revoked(id, "roles-changed")).await?;
+        let user = User::try_from(row)?;
         tx.commit().await?;
         self.sessions_ended.notify_one();
         Ok(Some(Outcome::Applied(user)))

@@ -121,9 +121,9 @@ impl PersonalData for PgUsers {
     }
 }
 
-/// Whether another active administrator exists. Of two administrators who are erased at the same time, the second one waits for
-/// the first one here, and then finds that no other is left.
-async fn has_other_admin(tx: &mut Tx, id: UserId) -> Result<bool, UserError> {
+/// Whether another active administrator exists. Of two administrators who are erased or demoted at the same time, the second one
+/// waits for the first one here, and then finds that no other is left.
+pub(super) async fn has_other_admin(tx: &mut Tx, id: UserId) -> Result<bool, UserError> {
     const ONE_AT_A_TIME: &str = "select pg_advisory_xact_lock(hashtextextended('erasure of an administrator', 0))";
     const OTHER: &str = include_str!("../../sql/other_administrator.sql");
     sqlx::query(ONE_AT_A_TIME).execute(&mut **tx).await?;
@@ -135,8 +135,9 @@ async fn delete_rows(tx: &mut Tx, id: UserId, email: &str) -> Result<(), UserErr
     const DEVICES: &str = "update auth_session set ip = null, user_agent = null where user_id = $1";
     const TOKENS: &str = include_str!("../../sql/delete_tokens.sql");
     const ADDRESSES: &str = "delete from addresses where user_id = $1";
+    const STAFF: &str = "delete from staff_identity where user_id = $1";
     const RESETS: &str = include_str!("../../sql/delete_resets.sql");
-    for delete in [DEVICES, TOKENS, ADDRESSES] {
+    for delete in [DEVICES, TOKENS, ADDRESSES, STAFF] {
         sqlx::query(delete).bind(id.uuid()).execute(&mut **tx).await?;
     }
     sqlx::query(RESETS).bind(id.uuid()).bind(email).execute(&mut **tx).await?;

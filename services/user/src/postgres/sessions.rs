@@ -10,7 +10,10 @@ use uuid::Uuid;
 
 use super::{PgUsers, UserRow, control::end_sessions};
 use crate::{
-    domain::{Device, REFRESH_GRACE, SESSION_IDLE, SESSION_LIFETIME, Session, Status, TokenDigest, User},
+    domain::{
+        Device, REFRESH_GRACE, SESSION_IDLE, SESSION_LIFETIME, STAFF_SESSION_LIFETIME, Session, Status, TokenDigest,
+        User,
+    },
     ports::{NewSession, Refusal, Rotation, Sessions, UserError},
 };
 
@@ -45,6 +48,7 @@ impl From<SessionRow> for Session {
 #[async_trait]
 impl Sessions for PgUsers {
     async fn start(&self, session: &NewSession, dedup_key: &DedupKey) -> Result<Outcome<()>, UserError> {
+        const START: &str = include_str!("../../sql/start_session.sql");
         const COUNT: &str =
             "update users set event_seq = event_seq + 1 where id = $1 and email = $2 returning event_seq";
         let mut tx = self.db.begin().await?;
@@ -55,20 +59,18 @@ impl Sessions for PgUsers {
         // First, so that the account is locked: it may have been erased, or have another address, since the password was right.
         let count = sqlx::query_scalar(COUNT).bind(user.uuid()).bind(email.as_str());
         let seq: i64 = count.fetch_optional(&mut *tx).await?.ok_or(UserError::NoOwner)?;
-        sqlx::query(
-            "insert into auth_session (id, user_id, ip, user_agent, expires_at)
-             values ($1, $2, $3::text::inet, $4, now() + $5::float8 * interval '1 second')",
-        )
-        .bind(id.uuid())
-        .bind(user.uuid())
-        .bind(device.ip.map(|ip| ip.to_string()))
-        .bind(device.user_agent.as_deref())
-        .bind(SESSION_LIFETIME.as_secs_f64())
-        .execute(&mut *tx)
-        .await?;
+        let is_staff: bool = sqlx::query_scalar(START)
+            .bind(id.uuid())
+            .bind(user.uuid())
+            .bind(device.ip.map(|ip| ip.to_string()))
+            .bind(device.user_agent.as_deref())
+            .bind(SESSION_LIFETIME.as_secs_f64())
+            .bind(STAFF_SESSION_LIFETIME.as_secs_f64())
+            .fetch_one(&mut *tx)
+            .await?;
         give(&mut tx, *id, *token).await?;
-        let login =
-            Login { user_id: *user, email: email.to_string(), session_id: *id, login_method: "password".to_owned() };
+        let login_method = if is_staff { "oidc" } else { "password" }.to_owned();
+        let login = Login { user_id: *user, email: email.to_string(), session_id: *id, login_method };
         self.emit(&mut tx, *user, seq, &UserEvent::Login(login)).await?;
         store_result(&mut tx, dedup_key, &()).await?;
         tx.commit().await?;
@@ -119,7 +121,7 @@ impl Sessions for PgUsers {
     async fn live(&self, id: SessionId, user: UserId) -> Result<Option<User>, UserError> {
         let row: Option<UserRow> = sqlx::query_as(
             "select u.id, u.email, u.username, u.firstname, u.lastname, u.name, u.phone, u.roles, u.status,
-                    u.promotions, u.order_updates, u.recommendations, u.created_at
+                    u.promotions, u.order_updates, u.recommendations, u.created_at, u.updated_at
              from auth_session s join users u on u.id = s.user_id
              where s.id = $1 and u.id = $2 and u.status = 'active' and s.ended_at is null and s.expires_at > now()",
         )
@@ -205,7 +207,7 @@ async fn exchange(
 async fn user_of(tx: &mut Tx, id: Uuid) -> Result<User, UserError> {
     let user: UserRow = sqlx::query_as(
         "select id, email, username, firstname, lastname, name, phone, roles, status, promotions, order_updates,
-             recommendations, created_at
+             recommendations, created_at, updated_at
          from users where id = $1",
     )
     .bind(id)

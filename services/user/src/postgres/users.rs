@@ -32,7 +32,7 @@ impl Users for PgUsers {
                  promotions, order_updates, recommendations)
              values ($1, $2, $3, $4, $5, $6, $7, $8, $9, 1, $10, $11, $12)
              returning id, email, username, firstname, lastname, name, phone, roles, status,
-                 promotions, order_updates, recommendations, created_at",
+                 promotions, order_updates, recommendations, created_at, updated_at",
         )
         .bind(id.uuid())
         .bind(email.as_str())
@@ -58,7 +58,7 @@ impl Users for PgUsers {
     async fn find(&self, id: UserId) -> Result<Option<User>, UserError> {
         let row: Option<UserRow> = sqlx::query_as(
             "select id, email, username, firstname, lastname, name, phone, roles, status,
-                 promotions, order_updates, recommendations, created_at
+                 promotions, order_updates, recommendations, created_at, updated_at
              from users where id = $1 and status <> 'erased'",
         )
         .bind(id.uuid())
@@ -70,8 +70,8 @@ impl Users for PgUsers {
     async fn credentials(&self, email: &Email) -> Result<Option<Credentials>, UserError> {
         let row: Option<CredentialsRow> = sqlx::query_as(
             "select id, email, username, firstname, lastname, name, phone, roles, status,
-                 promotions, order_updates, recommendations, created_at, password_hash
-             from users where email = $1",
+                 promotions, order_updates, recommendations, created_at, updated_at, password_hash
+             from users where email = $1 and password_hash <> ''",
         )
         .bind(email.as_str())
         .fetch_optional(&mut *self.db.acquire().await?)
@@ -98,7 +98,7 @@ impl Users for PgUsers {
                  updated_at = now(), event_seq = event_seq + 1
              where id = $1 and status <> 'erased'
              returning id, email, username, firstname, lastname, name, phone, roles, status,
-                 promotions, order_updates, recommendations, created_at, event_seq",
+                 promotions, order_updates, recommendations, created_at, updated_at, event_seq",
         )
         .bind(id.uuid())
         .bind(username.as_ref().map(Username::as_str))

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use agora_outbox::{DedupKey, Outcome};
-use agora_vocab::{Page, Secret, SessionId, UserId};
+use agora_vocab::{Page, Role, Secret, SessionId, UserId};
 
 use super::{Caller, Error, UserService};
 use crate::{
@@ -20,6 +20,13 @@ impl UserService {
         Ok(self.control.page(listing).await?)
     }
 
+    /// Those of these accounts that exist, in the order of the ids. For administrators, which the route ensures.
+    pub async fn many(&self, ids: &[UserId]) -> Result<Vec<User>, Error> {
+        let mut found = self.control.many(ids).await?;
+        found.sort_by_key(|user| ids.iter().position(|id| *id == user.id));
+        Ok(found)
+    }
+
     /// Blocks or activates an account. A blocked account cannot log in, and its sessions have ended. For administrators,
     /// which the route ensures.
     pub async fn set_status(
@@ -33,6 +40,22 @@ impl UserService {
             return Err(Error::OwnAccount);
         }
         self.control.set_status(id, status, dedup_key).await?.ok_or(Error::NotFound)
+    }
+
+    /// Replaces the roles of another user, whose sessions end. For administrators, which the route ensures.
+    pub async fn set_roles(
+        &self,
+        caller: &Caller,
+        id: UserId,
+        roles: &[Role],
+        dedup_key: &DedupKey,
+    ) -> Result<Outcome<User>, Error> {
+        if caller.user == id {
+            return Err(Error::OwnAccount);
+        }
+        let set = self.control.set_roles(id, roles, dedup_key).await?.ok_or(Error::NotFound)?;
+        tracing::info!(user.id = %id, by = %caller.user, ?roles, "replaced the roles of an account");
+        Ok(set)
     }
 
     /// The caller's sessions, newest first; at most a hundred.

@@ -117,7 +117,7 @@ impl UserService {
         }
     }
 
-    async fn start_session(&self, user: User, device: Device) -> Result<LoggedIn, Error> {
+    pub(super) async fn start_session(&self, user: User, device: Device) -> Result<LoggedIn, Error> {
         let (refresh, token) = self.tokens.refresh()?;
         let id = SessionId::new(self.ids.next());
         // Issued first: if it fails, no session is stored that no client holds.
@@ -133,7 +133,7 @@ impl UserService {
 
     /// Replaces an outdated hash. A failure does not fail the login: the next login tries again.
     async fn rehash(&self, source: Source, credentials: &Credentials, password: &Secret) {
-        let Ok(password) = Password::parse(password.expose()) else { return };
+        let Ok(password) = Password::of_length(password.expose()) else { return };
         let renewed = async {
             let hash = self.passwords.hash(source, &password).await?;
             Ok::<_, Error>(self.users.rehash(credentials.user.id, &credentials.hash, &hash).await?)

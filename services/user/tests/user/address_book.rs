@@ -60,15 +60,21 @@ async fn an_address_book_is_limited_to_a_hundred_entries() {
 }
 
 #[tokio::test]
-async fn the_order_service_alone_reads_an_address_for_its_user() {
+async fn gw9_the_order_service_alone_reads_an_address_for_its_user() {
     let shop = Shop::open().await;
     let (ada, token) = shop.shopper("ada@example.com").await;
     let (eve, _) = shop.shopper("eve@example.com").await;
     let added = shop.app.post("/api/v1/users/me/addresses", london()).with(&token).await.expect(201).body;
     let path = |owner: &str| format!("/internal/v1/users/{owner}/addresses/{}", text(&added["id"]));
-    let order = internal_token(INTERNAL_SECRET, "order", "user", None);
+    let for_user = |user: &str| internal_token(INTERNAL_SECRET, "order", "user", Some(user.parse().unwrap()));
+    let order = for_user(&ada);
     assert_eq!(shop.internal.get(&path(&ada)).internal(&order).await.expect(200).body, added);
-    shop.internal.get(&path(&eve)).internal(&order).await.expect(404);
+    shop.internal.get(&path(&eve)).internal(&for_user(&eve)).await.expect(404);
+    let nobody = internal_token(INTERNAL_SECRET, "order", "user", None);
+    for token in [&for_user(&eve), &nobody] {
+        let refused = shop.internal.get(&path(&ada)).internal(token).await.expect(403);
+        assert_eq!(refused.body["code"], "WRONG_SUBJECT");
+    }
     shop.internal.get(&path(&ada)).await.expect(401);
     shop.internal.get(&path(&ada)).with(&token).await.expect(401);
     for (secret, caller, callee) in

@@ -62,6 +62,24 @@ async fn id11_administrators_list_all_accounts_in_pages_without_their_hashes() {
 }
 
 #[tokio::test]
+async fn gw3_administrators_read_the_users_of_given_ids_with_one_request() {
+    let shop = Shop::open().await;
+    let (ada, eve) = (shop.register("ada@example.com").await, shop.register("eve@example.com").await);
+    let (ada, eve) = (text(&ada["id"]), text(&eve["id"]));
+    let path = format!("{USERS}?ids={eve},{},{ada}", Uuid::from_u128(7));
+    let page = shop.app.get(&path).with(&admin(&shop)).await.expect(200).body;
+    let found: Vec<_> = page["items"].as_array().unwrap().iter().map(|user| text(&user["id"])).collect();
+    assert_eq!(found, [eve, ada.clone()]);
+    assert!(!page.to_string().contains("argon2"));
+    for query in [format!("ids={ada}&status=active"), "ids=x".to_owned()] {
+        let answer = shop.app.get(&format!("{USERS}?{query}")).with(&admin(&shop)).await;
+        refused(&answer, 400, "INVALID_QUERY", &["ids"]);
+    }
+    let (_, shopper) = shop.shopper("bob@example.com").await;
+    refused(&shop.app.get(&path).with(&shopper).await, 403, "FORBIDDEN", &[]);
+}
+
+#[tokio::test]
 async fn id14_a_blocked_user_cannot_log_in_or_refresh_until_the_account_is_active_again() {
     let shop = Shop::open().await;
     let id = text(&shop.register("ada@example.com").await["id"]);

@@ -4,11 +4,11 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use agora_chassis::{Process, SystemIds, WatchedFile, WatchedSecret};
 use agora_postgres::Db;
-use agora_testkit::{Request, TestApp, TestKeys, TestResponse};
+use agora_testkit::{OIDC_CLIENT_ID, OIDC_CLIENT_SECRET, OIDC_REDIRECT_URL, Request, TestApp, TestKeys, TestResponse};
 use agora_user::{
-    Argon2Passwords, DerivedTokens, Issue, MIGRATIONS, PgUsers, SignedTokens,
+    Argon2Passwords, DerivedTokens, Issue, MIGRATIONS, OidcProvider, OidcSettings, PgUsers, SignedTokens,
     ports::{Addresses, Sessions, Users},
-    service::{AttemptLimits, UserService},
+    service::{AttemptLimits, Staff, UserService},
 };
 use agora_vocab::{Epoch, UserId};
 use agora_web::TokenVerifier;
@@ -132,6 +132,11 @@ pub struct Shop {
 impl Shop {
     /// With the real clock, which token verifiers read.
     pub async fn open() -> Self {
+        Self::with_provider(None).await
+    }
+
+    /// With the identity provider of the staff that has this URL.
+    pub async fn with_provider(issuer_url: Option<&str>) -> Self {
         let (process, keys, database) = (Process::for_test("user"), TestKeys::new(), database().await);
         let (key, set) = (WatchedFile::fixed(keys.signing_key_pem()), WatchedFile::fixed(keys.jwks()));
         let issue = Issue {
@@ -147,6 +152,7 @@ impl Shop {
             email_changes: store.clone(),
             personal_data: store.clone(),
             reset_tokens: Arc::new(DerivedTokens(WatchedSecret::fixed(INTERNAL_SECRET))),
+            staff: issuer_url.map(|url| Staff { provider: Arc::new(oidc(url)), accounts: store.clone() }),
             reset_requested: Arc::default(),
             sessions: store.clone(),
             addresses: store,
@@ -158,8 +164,8 @@ impl Shop {
         let verifier = TokenVerifier::watch(set, TestKeys::ISSUER, TestKeys::AUDIENCE, &process);
         let routers = agora_user::routers(service.clone(), verifier, WatchedSecret::fixed(INTERNAL_SECRET), &process);
         Self {
-            app: TestApp::new(routers.public),
-            internal: TestApp::new(routers.internal),
+            app: TestApp::of("user", routers.public),
+            internal: TestApp::of("user", routers.internal),
             service,
             database,
             keys,
@@ -193,6 +199,20 @@ impl Shop {
         let tokens = self.login(email).await;
         (text(&tokens["user"]["id"]), text(&tokens["accessToken"]))
     }
+}
+
+/// The client of the provider; groups `desk`, `stock` and `owners` give roles.
+fn oidc(issuer_url: &str) -> OidcProvider {
+    OidcProvider::new(OidcSettings {
+        issuer_url: issuer_url.to_owned(),
+        client_id: OIDC_CLIENT_ID.to_owned(),
+        client_secret: WatchedSecret::fixed(OIDC_CLIENT_SECRET),
+        redirect_url: OIDC_REDIRECT_URL.to_owned(),
+        groups_claim: "groups".to_owned(),
+        roles: "support=desk,warehouse=stock,admin=owners".parse().unwrap(),
+        plain_http: true,
+    })
+    .unwrap()
 }
 
 pub fn text(value: &Value) -> String {

@@ -16,5 +16,7 @@ mod plans;
 mod profiles;
 mod registration;
 mod revocations;
+mod roles;
 mod sessions;
+mod staff;
 mod stores;

@@ -28,6 +28,9 @@ const FILL: &str = "
     insert into blocked_auth (auth_session_id, revoked_at, published_at)
         select id, now() - n * interval '1 second', case when n % 1000 > 0 then now() end
         from (select id, row_number() over () as n from auth_session where ended_at is not null) as ended;
+    insert into staff_identity (issuer, subject, user_id) select 'https://id.example.com', id::text, id from users;
+    insert into staff_login (state_digest, nonce, code_verifier, expires_at)
+        select sha256(id::text::bytea), 'nonce', 'verifier', now() + interval '10 minutes' from users;
     analyze";
 
 #[tokio::test]

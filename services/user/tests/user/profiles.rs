@@ -110,3 +110,8 @@ async fn preferences_were_lost_at_registration() {
     let data: serde_json::Value = serde_json::from_str(&data).unwrap();
     assert_eq!((kind.as_str(), &data["preferences"]), ("user.registered", &expected));
 }
+
+#[tokio::test]
+async fn de17_the_router_serves_every_operation_of_the_document() {
+    Shop::open().await.app.assert_serves_its_document().await;
+}

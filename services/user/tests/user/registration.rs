@@ -30,6 +30,7 @@ async fn id1_registration_returns_the_account_without_the_password() {
         "roles",
         "status",
         "createdAt",
+        "updatedAt",
         "preferences",
     ];
     assert_eq!(names, BTreeSet::from(expected));
@@ -42,7 +43,7 @@ async fn id1_registration_returns_the_account_without_the_password() {
 }
 
 #[tokio::test]
-async fn all_invalid_fields_are_named_at_once() {
+async fn rs8_all_invalid_fields_are_named_at_once() {
     let shop = Shop::open().await;
     let bad = json!({
         "email": "no address", "password": "short", "firstname": " ", "lastname": "x".repeat(101), "username": "a b",
@@ -145,4 +146,40 @@ async fn an_address_of_mail_is_at_a_host_name() {
         let answer = shop.app.post("/api/v1/auth/register", json!({ "email": email, "password": PASSWORD })).await;
         assert_eq!((answer.status, fields(&answer)), (422, BTreeSet::from(["email".to_owned()])), "{email}");
     }
+}
+
+#[tokio::test]
+async fn rs9_texts_that_look_like_sql_are_stored_as_they_were_sent_and_open_nothing() {
+    let shop = Shop::open().await;
+    let texts = [
+        "'); drop table users; --",
+        "' or '1'='1",
+        "\\'; select pg_sleep(30); --",
+        "Robert'; delete from auth_session where 'a' = 'a",
+        "$1",
+        "%",
+        "null",
+        "\"users\"",
+    ];
+    for (n, text) in texts.into_iter().enumerate() {
+        let body =
+            json!({ "email": format!("user-{n}@example.com"), "password": PASSWORD, "firstname": text, "name": text });
+        let user = shop.app.post("/api/v1/auth/register", body).await.expect(201).body;
+        assert_eq!((&user["firstname"], &user["name"]), (&json!(text), &json!(text)));
+        for (email, password) in [(text, PASSWORD), ("user-0@example.com", text)] {
+            let login = json!({ "email": email, "password": password });
+            shop.app.post("/api/v1/auth/login", login).await.expect(401);
+        }
+        shop.app.post("/api/v1/auth/refresh", json!({ "refreshToken": text })).await.expect(401);
+        let address = json!({ "recipient": text, "street": text, "city": text, "postalCode": "1", "country": "DE" });
+        let tokens = shop.login(&format!("user-{n}@example.com")).await;
+        let added = shop.app.post("/api/v1/users/me/addresses", address);
+        let added = added.with(&crate::fixture::text(&tokens["accessToken"])).await.expect(201).body;
+        assert_eq!(added["street"], text);
+    }
+    let users: i64 = sqlx::query_scalar("select count(*) from users")
+        .fetch_one(&mut *shop.database.db.acquire().await.unwrap())
+        .await
+        .unwrap();
+    assert_eq!(usize::try_from(users).unwrap(), texts.len());
 }

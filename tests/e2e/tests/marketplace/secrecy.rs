@@ -11,7 +11,7 @@ use anyhow::{Context, ensure};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 
 /// Keys of Secrets whose values are public.
-const PUBLIC: [&str; 4] = ["username", "ca.crt", "tls.crt", "type"];
+const PUBLIC: [&str; 5] = ["username", "ca.crt", "tls.crt", "type", "rotated-at"];
 /// Minimum length of a value to search for; a shorter one can occur by chance.
 const SECRET_BYTES_MIN: usize = 12;
 /// Common prefix of all access tokens: the encoded header.

@@ -130,6 +130,7 @@ impl Gateway {
         let (port, admin_port) = (free_port()?, free_port()?);
         let mut gateway = command(binary, ["serve", "gateway"]);
         gateway.env_clear().env("JWKS_FILE", jwks).env("REDIS_URL", "redis://127.0.0.1:1");
+        gateway.env("KAFKA_BROKERS", "127.0.0.1:1");
         gateway.env("PORT", port.to_string()).env("ADMIN_PORT", admin_port.to_string());
         for service in ALL.iter().filter(|service| service.behind_gateway) {
             let name = format!("{}_URL", service.name.to_ascii_uppercase());

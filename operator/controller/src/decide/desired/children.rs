@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use agora_topology as topology;
 
-use super::{labels, migration_job, network_policy};
+use super::{config_map, labels, migration_job, network_policy};
 use crate::decide::credentials;
 use crate::decide::maybe::Maybe;
 use crate::decide::object::Object;
@@ -20,6 +20,7 @@ pub struct ServiceChildren {
     pub service: Maybe<Object>,
     pub network_policy: Maybe<Object>,
     pub secret: Maybe<Object>,
+    pub call_keys: Maybe<Object>,
     pub config_map: Maybe<Object>,
     pub migration: Maybe<Object>,
     pub deployment: Maybe<Object>,
@@ -35,6 +36,7 @@ impl ServiceChildren {
             service: Maybe::Gone,
             network_policy: Maybe::Gone,
             secret: Maybe::Gone,
+            call_keys: Maybe::Gone,
             config_map: Maybe::Gone,
             migration: Maybe::Gone,
             deployment: Maybe::Gone,
@@ -43,12 +45,13 @@ impl ServiceChildren {
         }
     }
 
-    pub fn entries(self, plan: &Plan, service: &str) -> [Entry; 9] {
+    pub fn entries(self, plan: &Plan, service: &str) -> [Entry; 10] {
         let Self {
             account,
             service: own_service,
             network_policy,
             secret,
+            call_keys,
             config_map,
             migration,
             deployment,
@@ -61,6 +64,7 @@ impl ServiceChildren {
             (key(Kind::Service), own_service),
             (key(Kind::NetworkPolicy), network_policy),
             (ObjectKey::new(Kind::Secret, credentials::database_secret(&plan.name, service)), secret),
+            (ObjectKey::new(Kind::Secret, credentials::call_keys_secret(&plan.name, service)), call_keys),
             (key(Kind::ConfigMap), config_map),
             (ObjectKey::new(Kind::Job, migration_job::job_name(plan, service)), migration),
             (key(Kind::Deployment), deployment),
@@ -72,6 +76,7 @@ impl ServiceChildren {
 
 pub struct SharedChildren {
     pub jwks: Maybe<Object>,
+    pub rate_limits: Maybe<Object>,
     pub internal: Maybe<Object>,
     pub signing: Maybe<Object>,
     /// The keys of stored secrets, by service.
@@ -84,7 +89,8 @@ pub struct SharedChildren {
 
 impl SharedChildren {
     pub fn entries(self, plan: &Plan) -> impl Iterator<Item = Entry> {
-        let Self { jwks, internal, signing, encryption, admin, default_deny, migration_policy, ingress } = self;
+        let Self { jwks, rate_limits, internal, signing, encryption, admin, default_deny, migration_policy, ingress } =
+            self;
         let secret = |name| ObjectKey::new(Kind::Secret, name);
         let policy = |name| ObjectKey::new(Kind::NetworkPolicy, plan.child(name));
         let encryption = encryption.into_iter();
@@ -92,6 +98,7 @@ impl SharedChildren {
             .map(move |(service, child)| (secret(credentials::encryption_secret(&plan.name, service)), child));
         [
             (ObjectKey::new(Kind::ConfigMap, credentials::jwks_name(&plan.name)), jwks),
+            (ObjectKey::new(Kind::ConfigMap, config_map::rate_limits_name(&plan.name)), rate_limits),
             (secret(credentials::internal_secret(&plan.name)), internal),
             (secret(credentials::signing_secret(&plan.name)), signing),
             (secret(credentials::admin_secret(&plan.name)), admin),

@@ -53,21 +53,22 @@ fn template(plan: &Plan, service: &ServicePlan, environment: &Environment) -> Po
     annotations.insert(CONFIG_HASH.to_owned(), environment.hash.clone());
     let mut container = pod::container(plan, service, "serve", environment);
     container.env_from = Some(pod::settings_from(plan.child(row.name)));
-    container.ports = Some(ports(service));
+    container.ports = Some(ports(plan, service));
     container.startup_probe = Some(pod::probe("/livez", 1, START_SECONDS_MAX));
     container.readiness_probe = Some(pod::probe("/readyz", 2, 2));
     container.liveness_probe = Some(pod::probe("/livez", 10, 3));
     let mut spec = pod::pod(plan, service, container, environment);
-    spec.topology_spread_constraints = Some(pod::spread(plan, labels::selector(plan, row.name)));
+    spec.topology_spread_constraints = Some(pod::spread(plan, &labels::selector(plan, row.name)));
     PodTemplateSpec {
         metadata: Some(ObjectMeta { labels: Some(labels), annotations: Some(annotations), ..ObjectMeta::default() }),
         spec: Some(spec),
     }
 }
 
-fn ports(service: &ServicePlan) -> Vec<ContainerPort> {
+fn ports(plan: &Plan, service: &ServicePlan) -> Vec<ContainerPort> {
     let row = service.row;
-    [("http", Some(row.port)), ("internal", row.internal_port), ("admin", Some(ADMIN_PORT))]
+    let https = plan.tls_port(row);
+    [("http", Some(row.port)), ("https", https), ("internal", row.internal_port), ("admin", Some(ADMIN_PORT))]
         .into_iter()
         .filter_map(|(name, number)| {
             Some(ContainerPort {

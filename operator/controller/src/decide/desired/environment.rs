@@ -23,6 +23,8 @@ pub const CONFIG_HASH: &str = "agoraplatform.dev/config-hash";
 /// Folder in which the files are mounted.
 pub const FOLDER: &str = "/etc/agora";
 const HASH_DIGITS: usize = 16;
+/// Key of the feature flags in their ConfigMap, and name of their file.
+const FLAGS: &str = "flags";
 
 #[derive(Clone, Debug, Default)]
 pub struct Environment {
@@ -51,6 +53,8 @@ pub struct File {
 enum Source {
     Secret,
     ConfigMap,
+    /// Its absence, or that of the key, does not keep a pod from starting.
+    OptionalConfigMap,
 }
 
 /// Fails if a value that the service needs is not known. If a Secret cannot be used, the values that running pods have are
@@ -69,7 +73,13 @@ pub fn environment(plan: &Plan, service: &ServicePlan, observed: &Observed) -> R
     }
     environment.settings.insert("ADMIN_PORT".to_owned(), ADMIN_PORT.to_string());
     if let Some(endpoint) = &plan.otlp_endpoint {
+        let sampled = f64::from(plan.sampled_percent) / 100.0;
         environment.settings.insert("OTEL_EXPORTER_OTLP_ENDPOINT".to_owned(), endpoint.clone());
+        environment.settings.insert("OTEL_TRACES_SAMPLER_ARG".to_owned(), sampled.to_string());
+    }
+    if let Some(map) = &plan.flags {
+        let source = Source::OptionalConfigMap;
+        environment.add("FLAGS_FILE", File { source, name: map.clone(), key: FLAGS, path: FLAGS });
     }
     let mut hashed = format!("{:?} {:?}", environment.settings, service.env);
     let mut unknown = None;
@@ -132,11 +142,11 @@ impl File {
                 secret: Some(SecretProjection { name: self.name.clone(), items, ..SecretProjection::default() }),
                 ..VolumeProjection::default()
             },
-            Source::ConfigMap => VolumeProjection {
+            Source::ConfigMap | Source::OptionalConfigMap => VolumeProjection {
                 config_map: Some(ConfigMapProjection {
                     name: self.name.clone(),
                     items,
-                    ..ConfigMapProjection::default()
+                    optional: (self.source == Source::OptionalConfigMap).then_some(true),
                 }),
                 ..VolumeProjection::default()
             },

@@ -83,6 +83,7 @@ fn ingress(plan: &Plan, service: &ServicePlan) -> Vec<NetworkPolicyIngressRule> 
     let mut rules = vec![rule(Some(readers), ADMIN_PORT)];
     let public = if row.behind_gateway { Some(vec![pods_of(plan, GATEWAY)]) } else { None };
     rules.push(rule(public, row.port));
+    rules.extend(plan.tls_port(row).map(|number| rule(None, number)));
     let callers: Vec<_> = topology::callers(row.name).map(|caller| pods_of(plan, caller)).collect();
     if let Some(number) = row.internal_port.filter(|_| !callers.is_empty()) {
         rules.push(rule(Some(callers), number));
@@ -112,6 +113,9 @@ fn egress(plan: &Plan, service: &ServicePlan) -> Vec<NetworkPolicyEgressRule> {
     needed.extend(host_and_port(&plan.redis_endpoint).into_iter().flat_map(|address| plan.ports_of(address)));
     if row.name == topology::PAYMENT.name {
         needed.extend(plan.stripe.as_ref().map(|stripe| i32::from(stripe.port)));
+    }
+    if row.env.contains(&"OIDC_ISSUER_URL") {
+        needed.extend(plan.staff_address().into_iter().flat_map(|address| plan.ports_of(address)));
     }
     if row.env.contains(&"DATABASE_READ_ADDRESS") {
         needed.extend(plan.replica_address().into_iter().flat_map(|address| plan.ports_of(address)));

@@ -18,6 +18,8 @@ use crate::decide::plan::{Plan, ServicePlan};
 /// Readable for every user, because the pod sets no user id. Only the pod's container mounts the files.
 const FILE_MODE: i32 = 0o444;
 const VOLUME: &str = "credentials";
+/// The label of a node that no other node has.
+const NODE: &str = "kubernetes.io/hostname";
 /// Services need 25 s at most to shut down.
 const GRACE_SECONDS: i64 = 30;
 
@@ -110,16 +112,19 @@ pub fn probe(path: &str, period_seconds: i32, failures_max: i32) -> Probe {
     }
 }
 
-/// Spreads the pods of a service over nodes or zones, if possible.
-pub fn spread(plan: &Plan, selector: LabelSelector) -> Vec<TopologySpreadConstraint> {
-    vec![TopologySpreadConstraint {
+/// Spreads the pods of a service over the values of the label of the spec, such as zones, and within each over its nodes, if
+/// possible.
+pub fn spread(plan: &Plan, selector: &LabelSelector) -> Vec<TopologySpreadConstraint> {
+    let over = |topology_key: &str| TopologySpreadConstraint {
         max_skew: 1,
-        topology_key: plan.topology_key.clone(),
+        topology_key: topology_key.to_owned(),
         when_unsatisfiable: "ScheduleAnyway".to_owned(),
-        label_selector: Some(selector),
+        label_selector: Some(selector.clone()),
         match_label_keys: Some(vec!["pod-template-hash".to_owned()]),
         ..TopologySpreadConstraint::default()
-    }]
+    };
+    let nodes = (plan.topology_key != NODE).then(|| over(NODE));
+    [over(&plan.topology_key)].into_iter().chain(nodes).collect()
 }
 
 fn quantities(amounts: &BTreeMap<String, String>) -> BTreeMap<String, Quantity> {

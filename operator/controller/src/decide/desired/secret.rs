@@ -1,5 +1,5 @@
-//! Secrets: database logins, the key of internal tokens, the keys of access tokens and of stored secrets, the login of the
-//! first admin.
+//! Secrets: database logins, the masters and the keys of internal tokens, the keys of access tokens and of stored secrets,
+//! the login of the first admin.
 //!
 //! Those that stored data depends on have no owner, so that they stay after a deletion with policy Retain.
 
@@ -12,7 +12,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::{exact, labels};
-use crate::decide::credentials::{self, Credentials, EncryptionKeys, SigningKeys};
+use crate::decide::credentials::{self, CALL_KEYS, Credentials, EncryptionKeys, InternalMasters, ROTATED, SigningKeys};
 use crate::decide::object::{Group, Object};
 use crate::decide::plan::{Plan, ServicePlan};
 use crate::kinds::Kind;
@@ -39,16 +39,32 @@ pub fn database(plan: &Plan, service: &ServicePlan, credentials: &Credentials) -
     Some(secret(metadata, "Opaque", &data))
 }
 
-/// The key of internal tokens: `current`, or `current,next` during a rotation.
+/// The masters of the keys of internal tokens. No pod mounts them.
 pub fn internal(plan: &Plan, credentials: &Credentials) -> Object {
     let metadata = labels::owned(plan, credentials::internal_secret(&plan.name), labels::INTERNAL);
-    secret(metadata, "Opaque", &[("secret", credentials.internal.expose())])
+    let InternalMasters { current, next, previous, rotated } = &credentials.internal;
+    let rotated = rotated.text();
+    let mut data = vec![("current", current.expose()), ("next", next.expose()), (ROTATED, rotated.as_str())];
+    data.extend(previous.iter().map(|previous| ("previous", previous.expose())));
+    secret(metadata, "Opaque", &data)
+}
+
+/// The keys of a service's own callers and callees, of links in mails if it derives them, and of tokens that it alone
+/// derives.
+pub fn call_keys(plan: &Plan, service: &ServicePlan, credentials: &Credentials) -> Object {
+    let name = service.row.name;
+    let metadata = labels::owned(plan, credentials::call_keys_secret(&plan.name, name), name);
+    let links = agora_topology::LINKS.contains(&name);
+    let tokens = agora_topology::OWN_TOKENS.contains(&name).then_some(name);
+    let keys = credentials.internal.keys().restricted(service.row.pairs(), links, tokens);
+    secret(metadata, "Opaque", &[(CALL_KEYS, keys.expose())])
 }
 
 /// The keys of access tokens.
 pub fn signing(plan: &Plan, keys: &SigningKeys) -> Object {
     let metadata = labels::kept(plan, credentials::signing_secret(&plan.name), "user");
-    let data = [("current.pem", keys.current.expose()), ("next.pem", keys.next.expose())];
+    let rotated = keys.rotated.text();
+    let data = [("current.pem", keys.current.expose()), ("next.pem", keys.next.expose()), (ROTATED, rotated.as_str())];
     secret(metadata, "Opaque", &data)
 }
 

@@ -9,9 +9,14 @@ use crate::decide::object::{Group, Object};
 use crate::decide::plan::{Plan, ServicePlan};
 use crate::kinds::Kind;
 
+/// Port of a Service for TLS, as in addresses that name none.
+const HTTPS_PORT: u16 = 443;
+
 pub fn service(plan: &Plan, service: &ServicePlan) -> Object {
     let row = service.row;
-    let ports = [("http", Some(row.port)), ("internal", row.internal_port), ("admin", Some(ADMIN_PORT))];
+    let https = plan.tls_port(row).map(|_| HTTPS_PORT);
+    let ports =
+        [("http", Some(row.port)), ("https", https), ("internal", row.internal_port), ("admin", Some(ADMIN_PORT))];
     let service = Service {
         metadata: labels::owned(plan, plan.child(row.name), row.name),
         spec: Some(ServiceSpec {

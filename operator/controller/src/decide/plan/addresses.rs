@@ -14,7 +14,8 @@ impl Plan {
         let addresses = self.kafka.bootstrap.iter().chain(&self.otlp_endpoint).chain([&self.redis_endpoint]);
         let addresses = addresses.filter_map(|text| host_and_port(text));
         let archive = self.archive.as_ref().map(ArchivePlan::address);
-        let optional = self.replica_address().into_iter().chain(self.mail_address()).chain(archive);
+        let optional =
+            self.replica_address().into_iter().chain(self.mail_address()).chain(archive).chain(self.staff_address());
         let all = [self.database_address()].into_iter().chain(optional).chain(addresses);
         let mut found: Vec<_> = all.filter_map(|(host, port)| service_address(host, port, &self.namespace)).collect();
         found.sort_unstable();
@@ -35,6 +36,11 @@ impl Plan {
     /// Host and port of the mail server.
     pub fn mail_address(&self) -> Option<(&str, i32)> {
         self.mail.as_ref().map(|mail| (mail.host.as_str(), i32::from(mail.port)))
+    }
+
+    /// Host and port of the identity provider of the staff.
+    pub fn staff_address(&self) -> Option<(&str, i32)> {
+        self.staff.as_ref().map(|staff| (staff.host.as_str(), i32::from(staff.port)))
     }
 
     /// The ports to which a connection to an address may lead: its own, and those of the pods behind a Service.

@@ -14,7 +14,6 @@ use crate::decide::desired::external::Fingerprint;
 use crate::decide::object::Group;
 use crate::decide::observed::{ConditionError, DatabasesObservation, Evidence, TopicsObservation};
 use crate::decide::plan::host_and_port;
-use crate::decide::purpose::Purpose;
 use crate::kinds::Kind;
 
 pub fn groups(view: &View, services: &[ServiceStatus]) -> Vec<(ConditionType, ConditionState)> {
@@ -251,14 +250,19 @@ fn route(view: &View) -> ConditionState {
     if let Some(error) = not_written(view, Group::Route) {
         return ConditionState::of(&error);
     }
-    let Some(ingress) = &view.plan.exposure.ingress else {
-        return ConditionState::yes(Reason::NotRequested, "spec.exposure.type is None: there is no Ingress");
-    };
-    let name = ingress.tls_secret.as_ref();
-    let certificate = name.and_then(|name| view.observed.referenced_secret(name, &Purpose::Tls).err());
-    if let Some(error) = certificate {
+    let exposure = &view.plan.exposure;
+    if let Some(error) = exposure.certificate().and_then(|name| view.observed.certificate(name).err()) {
         return ConditionState::of(&error);
     }
+    let Some(ingress) = &exposure.ingress else {
+        let Some(certificate) = &exposure.gateway_certificate else {
+            return ConditionState::yes(Reason::NotRequested, "spec.exposure.type is None: there is no Ingress");
+        };
+        let service = view.plan.child(topology::GATEWAY.name);
+        let message =
+            format!("Service {service} terminates TLS at port 443 with the certificate of Secret {certificate}");
+        return ConditionState::yes(Reason::Applied, message);
+    };
     let hosts = ingress.hostnames.join(", ");
     ConditionState::yes(Reason::Applied, format!("the Ingress routes {hosts} to the gateway"))
 }

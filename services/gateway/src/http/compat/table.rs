@@ -1,6 +1,6 @@
 //! The table of compatibility routes: its row type and builder.
 
-use agora_api::{Method, Policy, Route};
+use agora_api::{Method, Policy, Route, RouteClass};
 use agora_web::Problem;
 use axum::http::StatusCode;
 use serde_json::Value;
@@ -86,11 +86,14 @@ impl Alias {
         self
     }
 
-    /// The declaration of the compatibility route, with the largest body that a call takes. A token is read unless all calls ignore it; the services decide whether
-    /// one is required, so that their errors are translated.
+    /// The declaration of the compatibility route, with the most important class and the largest body of its calls. A
+    /// token is read unless all calls ignore it; the services decide whether one is required, so that their errors are
+    /// translated.
     pub(super) fn route(&self) -> Route {
         let open = self.steps.iter().all(|step| step.route.policy == Policy::Open);
-        let route = Route::new(self.method, self.path, if open { Policy::Open } else { Policy::Optional });
+        let class = self.steps.iter().map(|step| step.route.class).max().unwrap_or(RouteClass::Browsing);
+        let policy = if open { Policy::Open } else { Policy::Optional };
+        let route = Route::new(self.method, self.path, policy).in_class(class);
         match self.steps.iter().map(|step| step.route.body_bytes_max).max() {
             Some(body_bytes_max) => route.with_body_max(body_bytes_max),
             None => route,

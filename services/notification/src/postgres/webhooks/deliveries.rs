@@ -12,7 +12,7 @@ use crate::{
     ports::{StoreError, WebhookDeliveries},
     postgres::{
         PgNotifications,
-        notifications::{END_OF_TIME, place},
+        notifications::{END_OF_TIME, place, trace_of},
     },
 };
 
@@ -27,6 +27,7 @@ impl WebhookDeliveries for PgNotifications {
         const STORE: &str = include_str!("../../../sql/store_webhook_events.sql");
         let rows: Vec<_> = events.iter().map(EventRow::from).collect();
         let store = sqlx::query(STORE).bind(rows).bind(EVENT_DAYS_MAX).bind(YOUNGER_SECONDS_MAX);
+        let store = store.bind(events.iter().map(|event| trace_of(event.id)).collect::<Vec<_>>());
         Ok(store.execute(&mut *self.db.acquire().await?).await?.rows_affected())
     }
 
@@ -36,14 +37,16 @@ impl WebhookDeliveries for PgNotifications {
         event: &WebhookEvent,
         dedup_key: &DedupKey,
     ) -> Result<Outcome<Uuid>, StoreError> {
-        const EVENT: &str = "insert into webhook_event (id, kind, body, occurred_at) values ($1, $2, $3, $4)";
+        const EVENT: &str =
+            "insert into webhook_event (id, kind, body, occurred_at, trace) values ($1, $2, $3, $4, $5)";
         const DELIVERY: &str = "insert into webhook_delivery (endpoint_id, event_id, kind) values ($1, $2, $3)";
         let mut tx = self.db.begin().await?;
         if let Some(id) = claim_key::<Uuid>(&mut tx, dedup_key).await? {
             return Ok(Outcome::Duplicate(id));
         }
         let WebhookEvent { id, kind, at, body } = event;
-        sqlx::query(EVENT).bind(id).bind(kind).bind(body).bind(at).execute(&mut *tx).await?;
+        let insert = sqlx::query(EVENT).bind(id).bind(kind).bind(body).bind(at).bind(trace_of(*id));
+        insert.execute(&mut *tx).await?;
         sqlx::query(DELIVERY).bind(endpoint).bind(id).bind(kind).execute(&mut *tx).await?;
         store_result(&mut tx, dedup_key, id).await?;
         tx.commit().await?;

@@ -117,14 +117,15 @@ pub(super) struct DueRow {
     round: i32,
     url: String,
     body: String,
+    trace: Option<String>,
     sealed: Vec<Vec<u8>>,
 }
 
 impl From<DueRow> for DueDelivery {
     fn from(row: DueRow) -> Self {
-        let DueRow { endpoint_id, event_id, attempts, round, url, body, sealed } = row;
+        let DueRow { endpoint_id, event_id, attempts, round, url, body, trace, sealed } = row;
         let secrets = sealed.into_iter().map(Sealed::new).collect();
-        Self { endpoint: endpoint_id, event: event_id, url, body, secrets, attempt: attempts, round }
+        Self { endpoint: endpoint_id, event: event_id, url, body, trace, secrets, attempt: attempts, round }
     }
 }
 

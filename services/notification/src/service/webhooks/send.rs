@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use agora_chassis::trace::{self, Parent};
 use futures::future::join_all;
 use tokio::sync::watch;
 
@@ -35,9 +36,16 @@ impl WebhookService {
         Ok(due.len())
     }
 
-    /// Sends a leased delivery once and stores how that ended. If the outcome cannot be stored, the lease ends by itself, and
-    /// the event is sent again under the same `webhook-id`.
+    /// Sends a leased delivery once, in the trace of its event, and stores how that ended. If the outcome cannot be stored, the
+    /// lease ends by itself, and the event is sent again under the same `webhook-id`.
     pub async fn deliver(&self, due: &DueDelivery) -> Result<(), StoreError> {
+        let parent = due.trace.as_deref().map(Parent::of_traceparent).unwrap_or_default();
+        let span =
+            tracing::info_span!("webhook", otel.kind = "producer", endpoint = %due.endpoint, event.id = %due.event);
+        trace::follow(parent, span, self.attempt(due)).await
+    }
+
+    async fn attempt(&self, due: &DueDelivery) -> Result<(), StoreError> {
         let started = Instant::now();
         let reply = match self.outgoing(due) {
             Ok(webhook) => self.sender.send(webhook).await,

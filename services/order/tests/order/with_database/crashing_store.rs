@@ -102,6 +102,10 @@ impl OrderReads for CrashingStore {
     async fn page(&self, listing: &Listing) -> Result<Page<Order>, StoreError> {
         self.around(self.store.page(listing)).await
     }
+
+    async fn many(&self, orders: &[OrderId], user: Option<UserId>) -> Result<Vec<Order>, StoreError> {
+        self.around(self.store.many(orders, user)).await
+    }
 }
 
 #[async_trait]

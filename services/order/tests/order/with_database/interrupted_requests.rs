@@ -34,6 +34,20 @@ async fn unavailable_services_return_503_and_a_retry_with_the_same_key_succeeds(
 }
 
 #[tokio::test]
+async fn de16_while_no_orders_are_taken_the_cart_keeps_its_lines_and_finished_requests_are_answered() {
+    let shop = Shop::open().await;
+    let lamp = shop.fakes.catalog.offer(100, 2);
+    shop.fakes.carts.add(shop.ada, lamp, Quantity::ONE);
+    let paused = shop.with_flags("takeOrders: false");
+    let refused = paused.order("k", json!({})).await.expect(503);
+    assert_eq!((refused.header("retry-after"), refused.body["code"].as_str()), ("60", Some("ORDERS_PAUSED")));
+    assert_eq!((shop.store.order_ids().await.len(), shop.fakes.carts.lines(shop.ada)), (0, 1));
+    shop.order("k", json!({})).await.expect(201);
+    paused.order("k", json!({})).await.expect(201);
+    assert_eq!(shop.store.order_ids().await.len(), 1);
+}
+
+#[tokio::test]
 async fn a_failing_reservation_gets_a_provisional_response_and_is_retried() {
     let shop = Shop::open().await;
     let lamp = shop.fakes.catalog.offer(100, 2);

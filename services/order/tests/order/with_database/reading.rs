@@ -1,8 +1,31 @@
 //! Tests of lists of orders.
 
+use agora_vocab::UserId;
 use serde_json::Value;
+use uuid::Uuid;
 
 use super::shop::Shop;
+
+#[tokio::test]
+async fn gw3_the_orders_of_given_ids_are_read_with_one_request_and_only_the_callers() {
+    let shop = Shop::open().await;
+    let lamp = shop.fakes.catalog.offer(100, 100);
+    let (first, second) = (shop.pending("k1", lamp, 1).await, shop.pending("k2", lamp, 1).await);
+    let path = format!("/api/v1/orders?ids={second},{},{first},{second}", shop.number(7));
+    let ids = async |token: &str| -> Vec<String> {
+        let list = shop.app().get(&path).with(token).await.expect(200).body;
+        list["items"].as_array().unwrap().iter().map(|order| order["id"].as_str().unwrap().to_owned()).collect()
+    };
+    let both = [second.to_string(), first.to_string()];
+    assert_eq!(ids(&shop.token(shop.ada)).await, both);
+    assert_eq!(ids(&shop.admin()).await, both);
+    assert_eq!(ids(&shop.token(UserId::new(Uuid::from_u128(9)))).await, [""; 0], "another user sees none");
+    for query in ["ids=7".to_owned(), format!("ids={first}&limit=1"), "ids=".to_owned()] {
+        let answer = shop.get(&format!("/api/v1/orders?{query}")).await.expect(400);
+        assert_eq!(answer.body["details"][0]["field"], "ids", "{query}");
+    }
+    shop.app().get(&path).await.expect(401);
+}
 
 #[tokio::test]
 async fn or3_orders_are_listed_newest_first_by_cursor_and_by_offset() {
@@ -27,4 +50,9 @@ async fn or3_orders_are_listed_newest_first_by_cursor_and_by_offset() {
     let of_ada = format!("/api/v1/admin/orders?userId={}", shop.ada);
     assert_eq!(ids(&shop.app().get(&of_ada).with(&shop.admin()).await.expect(200).body), made);
     shop.get("/api/v1/admin/orders").await.expect(403);
+}
+
+#[tokio::test]
+async fn de17_the_router_serves_every_operation_of_the_document() {
+    Shop::open().await.public.assert_serves_its_document().await;
 }

@@ -76,7 +76,7 @@ async fn malformed_unkeyed_and_unauthenticated_requests_return_their_codes() {
 }
 
 #[tokio::test]
-async fn internal_routes_require_a_token_of_the_payment_service() {
+async fn gw10_internal_routes_require_a_token_of_the_payment_service() {
     let shop = Shop::open().await;
     let order = shop.pending("k", shop.fakes.catalog.offer(1999, 1), 1).await;
     let path = format!("/internal/v1/orders/{order}/begin-payment");

@@ -17,7 +17,7 @@ use agora_outbox::Failure;
 use agora_postgres::Db;
 use agora_redis::Redis;
 use agora_testkit::{Request, TestApp, TestKeys, internal_token};
-use agora_vocab::{CommandId, Epoch, OrderId, PageSize, PaymentId, ProductId, Role, UserId};
+use agora_vocab::{CommandId, Epoch, Flag, OrderId, PageSize, PaymentId, ProductId, Role, UserId};
 use agora_web::TokenVerifier;
 use serde_json::{Value, json};
 use tokio::sync::Notify;
@@ -81,6 +81,13 @@ impl Shop {
         self.again(service(Arc::new(store), &self.store.db, &self.fakes))
     }
 
+    /// Another process with this flag file.
+    pub fn with_flags(&self, text: &str) -> Self {
+        let process = Process::for_test("order");
+        process.set_flags(text).unwrap();
+        self.again(OrderService { takes_orders: process.flag(Flag::TakeOrders), ..self.service.clone() })
+    }
+
     /// Another process for the same Ada and the same other services.
     fn again(&self, service: OrderService) -> Self {
         Self::with(service, self.fakes.clone(), self.store.clone(), (self.keys.clone(), self.ada))
@@ -94,7 +101,7 @@ impl Shop {
     ) -> Self {
         let reports = ReportService { reports: Arc::new(PgReports { db: store.db.clone() }) };
         let routers = routers((&service, reports.clone()), &keys, &Process::for_test("order"));
-        let (public, internal) = (TestApp::new(routers.public), TestApp::new(routers.internal));
+        let (public, internal) = (TestApp::of("order", routers.public), TestApp::of("order", routers.internal));
         Self { service, reports, fakes, store, public, internal, keys, ada }
     }
 
@@ -138,7 +145,8 @@ impl Shop {
 
     /// A command of payment's.
     pub fn command(&self, path: &str, body: Value) -> Request {
-        let token = internal_token(SECRET, "payment", "order", None);
+        let subject = serde_json::from_value(body["userId"].clone()).ok();
+        let token = internal_token(SECRET, "payment", "order", subject);
         self.internal.post(path, body).internal(&token).header("x-command-id", &Uuid::from_u128(7).to_string())
     }
 
@@ -218,6 +226,7 @@ fn service(store: Arc<dyn OrderStore>, db: &Db, fakes: &FakeServices) -> OrderSe
         },
         addresses: Arc::new(fakes.addresses.clone()),
         prices: PriceService { store: Arc::new(PgPrices { db: db.clone() }), known: Arc::default() },
+        takes_orders: Process::for_test("order").flag(Flag::TakeOrders),
         ids: Process::for_test("order").ids(),
         work: Arc::new(Notify::new()),
         unfinished: Arc::default(),

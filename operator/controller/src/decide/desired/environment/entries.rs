@@ -4,11 +4,12 @@ use agora_crd::{Orders, Profile};
 use agora_topology::{self as topology, ADMIN_PORT};
 use agora_vocab::Secret;
 
+use super::super::config_map::{RATE_LIMITS, rate_limits_name};
 use super::{File, Source};
 use crate::decide::credentials::{
-    JWKS, admin_secret, database_secret, encryption_secret, internal_secret, jwks_name, signing_secret,
+    CALL_KEYS, JWKS, admin_secret, call_keys_secret, database_secret, encryption_secret, jwks_name, signing_secret,
 };
-use crate::decide::observed::{ConditionError, Observed};
+use crate::decide::observed::{CERTIFICATE, CERTIFICATE_KEY, ConditionError, Observed};
 use crate::decide::plan::{MailPlan, Plan, ServicePlan};
 use crate::kinds::{Kind, ObjectKey};
 
@@ -29,26 +30,8 @@ pub(super) fn entry(
     if let Some(url) = url_of_service(plan, name) {
         return Ok(Entry::Setting(url));
     }
-    if name.starts_with("KAFKA_") {
-        return kafka(plan, service, observed, name);
-    }
-    if name.starts_with("DATABASE_") {
-        return database(plan, service, name);
-    }
-    if name.starts_with("REDIS_") {
-        return Ok(redis(plan, name));
-    }
-    if name.starts_with("STRIPE_") {
-        return Ok(stripe(plan, service, observed, name));
-    }
-    if name.starts_with("ORDER_") {
-        return Ok(order(plan, name));
-    }
-    if name.starts_with("ARCHIVE_") {
-        return archive(plan, service, observed, name);
-    }
-    if let (true, Some(mail)) = (name.starts_with("SMTP_"), &plan.mail) {
-        return smtp(mail, plan, (service, observed), name);
+    if let Some(entry) = of_group(plan, service, observed, name) {
+        return entry;
     }
     let setting = |text: String| Ok(Entry::Setting(text));
     let optional = |text: Option<String>| Ok(text.map_or(Entry::Absent, Entry::Setting));
@@ -62,6 +45,17 @@ pub(super) fn entry(
         "ISOLATION_KEY" => setting(plan.isolation_key.clone()),
         "RECOVERY_EPOCH" => setting(plan.epoch.to_string()),
         "CORS_ORIGINS" => setting(plan.exposure.cors_origins.join(",")),
+        "RATE_LIMITS_FILE" => {
+            let name = rate_limits_name(&plan.name);
+            file(File { source: Source::ConfigMap, name, key: RATE_LIMITS, path: RATE_LIMITS })
+        }
+        "TLS_PORT" => optional(plan.tls_port(service.row).map(|port| port.to_string())),
+        "TLS_CERTIFICATE_FILE" => Ok(secret_file(plan.exposure.gateway_certificate.as_ref(), CERTIFICATE, CERTIFICATE)),
+        "TLS_KEY_FILE" => Ok(secret_file(plan.exposure.gateway_certificate.as_ref(), CERTIFICATE_KEY, CERTIFICATE_KEY)),
+        "HSTS_MAX_AGE_SECONDS" => optional(plan.exposure.hsts.map(|hsts| hsts.max_age_seconds.to_string())),
+        "HSTS_SUBDOMAINS" => optional(plan.exposure.hsts.map(|hsts| format!("{:?}", hsts.subdomains))),
+        "ASSET_BASE_URL" => optional(plan.exposure.asset_base_url.clone()),
+        "TRUSTED_PROXIES" => setting(plan.exposure.trusted_proxies.to_string()),
         "LEGACY_ALIASES" => setting(format!("{:?}", plan.exposure.legacy_aliases)),
         "DEFAULT_LANGUAGE" => setting(plan.default_language.clone()),
         "RECOMMENDATION_INTERVAL_SECONDS" => setting(plan.recommendations.interval_seconds.to_string()),
@@ -76,11 +70,17 @@ pub(super) fn entry(
         }
         "ADMIN_EMAIL" => setting(observed.credentials.admin.username.clone()),
         "ADMIN_PASSWORD" => file(File::secret(admin_secret(&plan.name), "password", "admin-password")),
-        "INTERNAL_SECRET" => file(File::secret(internal_secret(&plan.name), "secret", "internal-secret")),
+        "INTERNAL_SECRET" => {
+            file(File::secret(call_keys_secret(&plan.name, service.row.name), CALL_KEYS, "internal-secret"))
+        }
         "ENCRYPTION_KEY" => file(encryption_key(plan, service, "current", "encryption-key")),
         "ENCRYPTION_KEY_PREVIOUS" => file(encryption_key(plan, service, "previous", "previous-encryption-key")),
         "SIGNING_KEY_FILE" => file(File::secret(signing_secret(&plan.name), "current.pem", "signing.pem")),
         "JWKS_FILE" => file(File { source: Source::ConfigMap, name: jwks_name(&plan.name), key: JWKS, path: JWKS }),
+        "GRAPHQL_DOCUMENTS" => optional(plan.exposure.persisted_documents.as_ref().map(|_| "Persisted".to_owned())),
+        "GRAPHQL_PERSISTED_DOCUMENTS_FILE" => Ok(persisted_documents(plan).map_or(Entry::Absent, Entry::File)),
+        // Elsewhere the service's default: the schema is in the documentation.
+        "GRAPHQL_INTROSPECTION" if plan.profile == Profile::Development => setting("Enabled".to_owned()),
         // Receivers of a developer's own. Elsewhere the service's defaults: HTTPS to public addresses.
         "WEBHOOK_PLAIN_HTTP" | "WEBHOOK_PRIVATE_ADDRESSES" if plan.profile == Profile::Development => {
             setting("Enabled".to_owned())
@@ -91,8 +91,49 @@ pub(super) fn entry(
     }
 }
 
+/// The value of a name whose beginning says what it is about; `None` for other names.
+fn of_group(
+    plan: &Plan,
+    service: &ServicePlan,
+    observed: &Observed,
+    name: &str,
+) -> Option<Result<Entry, ConditionError>> {
+    let (group, _) = name.split_once('_')?;
+    Some(match group {
+        "KAFKA" => kafka(plan, service, observed, name),
+        "DATABASE" => database(plan, service, name),
+        "REDIS" => Ok(redis(plan, name)),
+        "STRIPE" => Ok(stripe(plan, service, observed, name)),
+        "ORDER" => Ok(order(plan, name)),
+        "ARCHIVE" => archive(plan, service, observed, name),
+        "OIDC" => Ok(oidc(plan, name)),
+        "SMTP" => smtp(plan.mail.as_ref()?, plan, (service, observed), name),
+        _ => return None,
+    })
+}
+
+/// The identity provider of the staff.
+fn oidc(plan: &Plan, name: &str) -> Entry {
+    let Some(staff) = &plan.staff else { return Entry::Absent };
+    match name {
+        "OIDC_ISSUER_URL" => Entry::Setting(staff.issuer_url.clone()),
+        "OIDC_CLIENT_ID" => Entry::Setting(staff.client_id.clone()),
+        "OIDC_CLIENT_SECRET" => Entry::File(File::secret(staff.secret.clone(), "client-secret", "oidc-client-secret")),
+        "OIDC_REDIRECT_URL" => Entry::Setting(staff.redirect_url.clone()),
+        "OIDC_GROUPS_CLAIM" => Entry::Setting(staff.groups_claim.clone()),
+        "OIDC_ROLES" => Entry::Setting(staff.roles.clone()),
+        "OIDC_PLAIN_HTTP" if plan.profile == Profile::Development => Entry::Setting("Enabled".to_owned()),
+        _ => Entry::Absent,
+    }
+}
+
 fn encryption_key(plan: &Plan, service: &ServicePlan, key: &'static str, path: &'static str) -> File {
     File::secret(encryption_secret(&plan.name, service.row.name), key, path)
+}
+
+fn persisted_documents(plan: &Plan) -> Option<File> {
+    let name = plan.exposure.persisted_documents.clone()?;
+    Some(File { source: Source::ConfigMap, name, key: "documents.json", path: "graphql-documents.json" })
 }
 
 /// Absent settings have the defaults of the service.

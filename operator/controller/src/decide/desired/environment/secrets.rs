@@ -18,6 +18,9 @@ pub(super) fn check(plan: &Plan, service: &ServicePlan, observed: &Observed) -> 
     if let Some(secret) = plan.redis_secret.as_ref().filter(|_| reads("REDIS_")) {
         observed.secret_text(secret, "password", &plan.redis_login())?;
     }
+    if let Some(certificate) = plan.exposure.gateway_certificate.as_ref().filter(|_| reads("TLS_CERTIFICATE")) {
+        observed.certificate(certificate)?;
+    }
     if let Some(mail) = plan.mail.as_ref().filter(|_| reads("SMTP_")) {
         if let Some(secret) = &mail.secret {
             login(observed, secret, &mail.login())?;
@@ -26,6 +29,9 @@ pub(super) fn check(plan: &Plan, service: &ServicePlan, observed: &Observed) -> 
     }
     if let Some(stripe) = plan.stripe.as_ref().filter(|_| reads("STRIPE_")) {
         observed.secret_text(&stripe.secret, "api-key", &stripe.login())?;
+    }
+    if let Some(staff) = plan.staff.as_ref().filter(|_| reads("OIDC_")) {
+        observed.secret_text(&staff.secret, "client-secret", &staff.login())?;
     }
     if let Some(archive) = plan.archive.as_ref().filter(|_| reads("ARCHIVE_")) {
         login(observed, &archive.secret, &archive.login)?;

@@ -1,0 +1,3 @@
+//! Other programs that this service calls.
+
+pub mod oidc;
