@@ -176,11 +176,8 @@ impl TransportError {
     /// Whether nothing answered the attempt to connect, as at the address of a pod that was deleted. Another process may have
     /// refused it otherwise.
     pub fn is_connect_timeout(&self) -> bool {
-        let Self::Connect(error) = self else { return false };
-        let mut sources = std::iter::successors(Some(error as &(dyn std::error::Error + 'static)), |e| e.source());
-        sources.any(|source| {
-            source.downcast_ref().is_some_and(|error: &io::Error| error.kind() == io::ErrorKind::TimedOut)
-        })
+        let timed_out = |error: &io::Error| error.kind() == io::ErrorKind::TimedOut;
+        matches!(self, Self::Connect(error) if any_source(error, timed_out))
     }
 
     /// Whether the request itself cannot be sent: an address, a method or headers that HTTP does not allow. Says nothing
@@ -188,11 +185,7 @@ impl TransportError {
     pub fn is_of_the_request(&self) -> bool {
         match self {
             Self::Address(_) => true,
-            Self::Broken(error) => {
-                let mut sources =
-                    std::iter::successors(Some(error as &(dyn std::error::Error + 'static)), |e| e.source());
-                sources.any(|source| source.downcast_ref().is_some_and(hyper::Error::is_user))
-            }
+            Self::Broken(error) => any_source(error, hyper::Error::is_user),
             Self::Connect(_) | Self::CutShort(_) | Self::InProcess(_) | Self::Timeout(_) => false,
         }
     }
@@ -201,6 +194,12 @@ impl TransportError {
     pub fn is_timeout(&self) -> bool {
         matches!(self, Self::Timeout(_))
     }
+}
+
+/// Whether the error, or what caused it, is an `E` for which `holds`.
+fn any_source<E: std::error::Error + 'static>(error: &legacy::Error, holds: impl Fn(&E) -> bool) -> bool {
+    let mut sources = std::iter::successors(Some(error as &(dyn std::error::Error + 'static)), |e| e.source());
+    sources.any(|source| source.downcast_ref().is_some_and(&holds))
 }
 
 impl From<legacy::Error> for TransportError {
